@@ -1,0 +1,177 @@
+"""Every setting of the product, typed, frozen and validated once.
+
+`conf.load` builds it; nothing else reads files or the environment.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lake(Section):
+    root: str = Field(description="Folder or s3a:// address of the Delta tables; relative to the home folder")
+
+
+class Spark(Section):
+    master: str = Field(description="Spark master: local[*] or a cluster's address")
+    shuffle_partitions: Positive = Field(description="Partitions after a shuffle")
+    driver_memory: str = Field(description="Memory of the driver (and of everything, in local mode)")
+    jars_dir: str | None = Field(description="Folder of the Delta jars; empty: where `topshelf jars` put them")
+    conf: dict[str, str] = Field(description="Any further Spark setting, by its own name")
+
+
+class Data(Section):
+    profile: Literal["live", "historical"] = Field(
+        description="live: events arrive by the hour; historical: a finished record, all of it is the window"
+    )
+    partitions_start: datetime | None = Field(description="First hour with data; set by the import")
+    partitions_end: datetime | None = Field(description="Last hour of historical data; set by the import")
+    max_reject_share: Share = Field(description="Share of bad rows above which an import stops, nothing imported")
+    max_future_minutes: Positive = Field(description="How far ahead of its arrival an event may claim to be")
+
+
+class Features(Section):
+    recent_watches: Positive = Field(description="Watches kept in order for each user")
+    genre_step: float = Field(gt=0, description="What one watch adds to the weight of each of its genres")
+    session_gap_minutes: Positive = Field(description="A pause this long ends a session")
+    activity_window_days: Positive | None = Field(description="Users seen within it get lists; empty: everyone")
+    popularity_half_life_days: float | None = Field(description="Decay of popularity; empty: none")
+    trending_days: Positive = Field(description="Trend compares this many days with as many before them")
+    new_release_days: Positive = Field(description="How long an item counts as a new release")
+    cold_below_watches: Positive = Field(description="An item with fewer watches counts as cold")
+    segment_min_users: Positive = Field(description="Smaller segments fall back on the global list")
+
+
+class Training(Section):
+    window_days: Positive | None = Field(description="Days of events learnt from; empty: all of them")
+    history: Positive = Field(description="Newest watches a training example and the user tower read")
+    negatives: Positive = Field(description="Sampled negatives stored for each positive example")
+    positive_share: Share = Field(description="A watch of more than this share of the item is a positive")
+    max_model_age_hours: Positive = Field(description="An hour run trains first when the model is older")
+    threads: Positive = Field(description="CPU threads of training; results are equal for equal counts")
+    holdout_users: Positive = Field(description="Users, at most, whose held-out items are measured")
+
+
+class Tower(Section):
+    dim: Positive = Field(description="Numbers in a user's or item's vector")
+    hidden: tuple[int, ...] = Field(description="Widths of the towers' hidden layers")
+    epochs: Positive = Field(description="Passes over the examples, at most")
+    min_steps: Positive = Field(description="Optimiser steps, at least: small data gets more passes")
+    patience: Positive = Field(description="Epochs without a better validation score before stopping")
+    batch: Positive = Field(description="Examples in a step")
+    learning_rate: float = Field(gt=0, description="Peak of the learning-rate schedule")
+    weight_decay: float = Field(ge=0, description="AdamW weight decay")
+    dropout: Share = Field(description="Dropout inside the towers")
+    id_dropout: Share = Field(description="Share of items trained on without their id, so that content counts")
+
+
+class Ranker(Section):
+    hidden: tuple[int, ...] = Field(description="Widths of the ranker's hidden layers")
+    epochs: Positive = Field(description="Passes over the examples, at most")
+    patience: Positive = Field(description="Epochs without a better validation score before stopping")
+    batch: Positive = Field(description="Examples in a step")
+    learning_rate: float = Field(gt=0, description="Peak of the learning-rate schedule")
+    dropout: Share = Field(description="Dropout inside the ranker")
+
+
+class Retrieval(Section):
+    ann: Positive = Field(description="Candidates nearest in the two-tower space")
+    watches: Annotated[int, Field(ge=1, le=5)] = Field(description="Last watches whose similar items are taken")
+    per_watch: Positive = Field(description="Similar items for each of them")
+    genre_weight: float = Field(ge=0, description="A genre above this weight adds its popular items")
+    per_genre: Positive = Field(description="Popular items for each such genre")
+    trending: Positive = Field(description="Trending items")
+    new: Positive = Field(description="New releases")
+    total: Positive = Field(description="Candidates a user, at most, after duplicates are removed")
+    list_size: Annotated[int, Field(ge=1, le=150)] = Field(description="Items kept in a user's list")
+    genre_share: Share = Field(description="Share of a list that one primary genre may fill, while others last")
+    batch_users: Positive = Field(description="Users scored together; every batch is padded to this size")
+    fallback_list: Positive = Field(description="Length of the popular lists kept for genres, segments and all")
+
+
+class Serving(Section):
+    host: str = Field(description="Address the service listens on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(description="Port the service listens on; 0: any free one")
+    workers: Positive = Field(description="gunicorn workers")
+    threads: Positive = Field(description="Threads in each worker")
+    token_secret: str | None = Field(description="HS256 secret; empty: made once, kept in the home folder", repr=False)
+    token_hours: Positive = Field(description="How long a token from `topshelf token` is good for")
+    follow_seconds: float = Field(gt=0, description="How often a worker looks for a new generation")
+    max_body_bytes: Positive = Field(description="Largest request body")
+
+
+class Store(Section):
+    kind: Literal["embedded"] = Field(description="Which key-value store holds the lists")
+    path: str = Field(description="Folder of the embedded store; relative to the home folder")
+    map_size_gb: Positive = Field(description="Largest size the embedded store may grow to")
+
+
+class Settings(Section):
+    """All settings. Paths inside are relative to `home` unless absolute."""
+
+    home: Path = Field(description="Folder of all state (TOPSHELF_HOME)")
+    seed: int = Field(description="Seed of everything random")
+    lake: Lake
+    spark: Spark
+    data: Data
+    features: Features
+    training: Training
+    tower: Tower
+    ranker: Ranker
+    retrieval: Retrieval
+    serving: Serving
+    store: Store
+
+    @model_validator(mode="after")
+    def _candidates_fill_a_list(self) -> Settings:
+        if self.retrieval.total < self.retrieval.list_size:
+            raise ValueError(
+                f"retrieval.total ({self.retrieval.total}) must be at least retrieval.list_size "
+                f"({self.retrieval.list_size}): a list cannot hold more items than there are candidates"
+            )
+        return self
+
+    def under_home(self, path: str) -> str:
+        """`path` itself when absolute or an address (s3a://…), else inside the home folder."""
+        return path if "://" in path else str(self.home / path)
+
+    @property
+    def lake_root(self) -> str:
+        return self.under_home(self.lake.root)
+
+    @property
+    def store_path(self) -> Path:
+        return Path(self.under_home(self.store.path))
+
+    @property
+    def models_path(self) -> Path:
+        """One folder a trained model: safetensors, JSON, FAISS."""
+        return self.home / "models"
+
+    @property
+    def artefacts_path(self) -> Path:
+        """One immutable folder a serving artefact."""
+        return self.home / "artefacts"
+
+    @property
+    def eventlog_path(self) -> Path:
+        return self.home / "eventlog"
+
+    @property
+    def sessions_path(self) -> Path:
+        return self.home / "sessions"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"

@@ -1,0 +1,118 @@
+"""Reading and writing the Delta tables. Every write checks and selects its table's schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from conf.errors import DataError
+from jobs.tables import Table
+
+
+class Lake:
+    """The Delta tables below one root folder (local or s3a://)."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = root.rstrip("/")
+
+    def path(self, table: Table) -> str:
+        return f"{self.root}/{table.name}"
+
+    def exists(self, table: Table) -> bool:
+        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+
+    def version(self, table: Table) -> int | None:
+        """Newest Delta version of a table; None before its first write."""
+        if not self.exists(table):
+            return None
+        row = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").first()
+        return None if row is None else int(row["version"])
+
+    def versions(self, *tables: Table) -> dict[str, int | None]:
+        return {table.name: self.version(table) for table in tables}
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """The table, or no rows of its schema where it was never written."""
+        if not self.exists(table):
+            return self.spark.createDataFrame([], table.schema)
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table)).select(*table.columns)
+
+    def need(self, table: Table, made_by: str) -> DataFrame:
+        """The table, which must exist.
+
+        Raises:
+            DataError: it was never written; the text says which command writes it.
+        """
+        if not self.exists(table):
+            raise DataError(f"the table {table.name} is not there yet ({self.path(table)}): run {made_by} first")
+        return self.read(table)
+
+    def append(self, table: Table, rows: DataFrame) -> None:
+        self._writer(table, rows, "append").save(self.path(table))
+
+    def overwrite(self, table: Table, rows: DataFrame) -> None:
+        """Replace the whole table in one commit."""
+        self._writer(table, rows, "overwrite").save(self.path(table))
+
+    def replace(self, table: Table, rows: DataFrame, where: Mapping[str, str | int | date]) -> None:
+        """Replace the partition that `where` names in one commit; a re-run leaves the same rows.
+
+        Delta refuses rows that lie outside of that partition.
+        """
+        missing = set(where) - set(table.partitions)
+        if missing or not where:
+            raise ValueError(f"{table.name} is partitioned by {table.partitions}, not by {sorted(where)}")
+        predicate = " AND ".join(f"{column} = {_literal(value)}" for column, value in where.items())
+        self._writer(table, rows, "overwrite").option("replaceWhere", predicate).save(self.path(table))
+
+    def upsert(self, table: Table, rows: DataFrame) -> None:
+        """Insert rows with a new key, replace those with a known one. `rows` has each key once."""
+        if not self.exists(table):
+            self.append(table, rows)
+            return
+        on = " AND ".join(f"old.{column} <=> new.{column}" for column in table.key)
+        (
+            DeltaTable.forPath(self.spark, self.path(table)).alias("old")
+            .merge(self._conform(table, rows).alias("new"), on)
+            .whenMatchedUpdateAll().whenNotMatchedInsertAll()
+            .execute()
+        )
+
+    def _writer(self, table: Table, rows: DataFrame, mode: str):  # type: ignore[no-untyped-def]  # pyspark has no stub
+        return self._conform(table, rows).write.format("delta").mode(mode).partitionBy(*table.partitions)
+
+    def _conform(self, table: Table, rows: DataFrame) -> DataFrame:
+        """`rows` with exactly the table's columns, order, types and column comments.
+
+        Raises:
+            DataError: a column is missing or of a type that cannot be cast.
+        """
+        missing = [column for column in table.columns if column not in rows.columns]
+        extra = [column for column in rows.columns if column not in table.columns]
+        if missing or extra:
+            raise DataError(f"{table.name}: missing columns {missing}, columns it does not have {extra}")
+        return rows.select(*[
+            F.col(f"`{field.name}`").cast(field.dataType).alias(field.name, metadata=field.metadata)
+            for field in table.schema
+        ])
+
+
+def _literal(value: str | int | date) -> str:
+    return str(value) if isinstance(value, int) else f"'{value}'"
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1, sort_keys=True))
+    partial.replace(path)

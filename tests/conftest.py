@@ -1,0 +1,40 @@
+"""One Spark session for the whole suite; a fresh home folder for each test that asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from conf.loading import load
+from conf.settings import Settings
+from jobs.lake import Lake
+from jobs.spark import spark_session
+
+SMALL_SPARK = [
+    "spark.master=local[2]",
+    "spark.shuffle_partitions=2",
+    "spark.driver_memory=2g",
+]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a fresh home folder."""
+    return load({"TOPSHELF_HOME": str(tmp_path / "home")}, SMALL_SPARK).settings
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    home = tmp_path_factory.mktemp("spark")
+    session = spark_session(load({"TOPSHELF_HOME": str(home)}, SMALL_SPARK).settings)
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def lake(spark: SparkSession, settings: Settings) -> Lake:
+    """An empty lake."""
+    return Lake(spark, settings.lake_root)
