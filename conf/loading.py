@@ -127,7 +127,9 @@ def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
     for problem in error.errors():
         key = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{key} is not a setting (from {sources.get(key, 'unknown')}): `topshelf config` lists them all")
+            lines.append(
+                f"{key} is not a setting (from {sources.get(key, 'unknown')}): `topshelf config` lists them all"
+            )
         elif problem["type"] == "missing":
             lines.append(f"{key} is not set: set it in settings.yaml, or with --set {key}=…")
         elif not key:

@@ -30,6 +30,7 @@ class Reasons(Section):
     new: str
     popular: str
     segment: str
+    alike: AnchoredText
 
     def text(self, source: str, anchor: str | None) -> str:
         """The reason for an item from `source`; a lost anchor falls back on the general wording."""

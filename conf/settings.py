@@ -39,6 +39,7 @@ class Data(Section):
     partitions_end: datetime | None = Field(description="Last hour of historical data; set by the import")
     max_reject_share: Share = Field(description="Share of bad rows above which an import stops, nothing imported")
     max_future_minutes: Positive = Field(description="How far ahead of its arrival an event may claim to be")
+    max_past_days: Positive = Field(description="How far back an event that is sent to the service may lie")
 
 
 class Features(Section):
@@ -57,6 +58,9 @@ class Training(Section):
     window_days: Positive | None = Field(description="Days of events learnt from; empty: all of them")
     history: Positive = Field(description="Newest watches a training example and the user tower read")
     negatives: Positive = Field(description="Sampled negatives stored for each positive example")
+    impressions_kept: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Share of ignored impressions learnt from; those kept count for those left out"
+    )
     positive_share: Share = Field(description="A watch of more than this share of the item is a positive")
     max_model_age_hours: Positive = Field(description="An hour run trains first when the model is older")
     threads: Positive = Field(description="CPU threads of training; results are equal for equal counts")
@@ -70,6 +74,8 @@ class Tower(Section):
     min_steps: Positive = Field(description="Optimiser steps, at least: small data gets more passes")
     patience: Positive = Field(description="Epochs without a better validation score before stopping")
     batch: Positive = Field(description="Examples in a step")
+    negatives: Positive = Field(description="Uniform negatives in a step, shared by its examples")
+    examples_per_epoch: Positive = Field(description="Positives in an epoch, at most; the next goes on from there")
     learning_rate: float = Field(gt=0, description="Peak of the learning-rate schedule")
     weight_decay: float = Field(ge=0, description="AdamW weight decay")
     dropout: Share = Field(description="Dropout inside the towers")
@@ -81,6 +87,9 @@ class Ranker(Section):
     epochs: Positive = Field(description="Passes over the examples, at most")
     patience: Positive = Field(description="Epochs without a better validation score before stopping")
     batch: Positive = Field(description="Examples in a step")
+    examples_per_epoch: Positive = Field(description="Examples in an epoch, at most; the next goes on from there")
+    hard_negatives: Positive = Field(description="Negatives a positive, out of those the towers rank highest")
+    easy_negatives: Positive = Field(description="Negatives a positive, out of the stored and the whole catalogue")
     learning_rate: float = Field(gt=0, description="Peak of the learning-rate schedule")
     dropout: Share = Field(description="Dropout inside the ranker")
 
@@ -163,6 +172,11 @@ class Settings(Section):
     def artefacts_path(self) -> Path:
         """One immutable folder a serving artefact."""
         return self.home / "artefacts"
+
+    @property
+    def manifests_path(self) -> Path:
+        """What each hour read and made, as JSON."""
+        return self.home / "manifests"
 
     @property
     def eventlog_path(self) -> Path:

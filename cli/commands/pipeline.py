@@ -1,0 +1,132 @@
+"""`topshelf run` and `topshelf ui`: the hourly pipeline."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.context import Context, pass_context, set_option
+
+if TYPE_CHECKING:
+    from dagster_project.launch import RunSummary
+
+ROOT = Path(__file__).parents[2]
+DEV_NOTICE = "Function `dev_command` is superseded"
+"""`dagster dev` announces `dg dev`, which wants a project layout of its own and no workspace.yaml."""
+CUTOFFS = (10, 20, 50)
+MEASURES = ("recall", "ndcg", "mrr")
+MODELS = ("popularity", "two_tower", "lists")
+
+
+@click.command()
+@click.option("--hour", metavar="HOUR", help="Such as 2026-11-23T05 (UTC). Default: the newest hour of the data.")
+@click.option("--force", is_flag=True, help="Reuse nothing: work everything out and train anew.")
+@click.option("--republish", is_flag=True, help="Publish an hour that is not later than the current one.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as a JSON object.")
+@set_option
+@pass_context
+def run(context: Context, hour: str | None, force: bool, republish: bool, as_json: bool) -> None:
+    """Run one hour: features, models when they are due, lists, publication.
+
+    Prints what each step took and how good the model's lists are on what was held out. Running an hour again
+    gives the same lists, so nothing new to publish. What would change what is being served without being later
+    than it is refused, unless --republish says that it is meant.
+
+    \b
+    topshelf run
+    topshelf run --hour 2026-11-23T05 --force --republish
+    """
+    from conf.hours import Hour
+    from dagster_project.launch import run_hour
+
+    def report(line: str) -> None:
+        if as_json:
+            click.echo(line, err=True)
+        else:
+            context.console.print(f"  {line}", style="dim", markup=False)
+
+    summary = run_hour(
+        context.settings,
+        Hour.parse(hour) if hour else None,
+        force=force,
+        republish=republish,
+        overrides=context.overrides,
+        report=report,
+    )
+    if as_json:
+        click.echo(json.dumps(_as_dict(summary), indent=1))
+    else:
+        _print(context, summary)
+
+
+def _as_dict(summary: RunSummary) -> dict[str, object]:
+    return {
+        "hour": str(summary.hour),
+        "generation": summary.generation,
+        "steps": [{"step": name, "seconds": seconds} for name, seconds in summary.steps],
+        "metrics": dict(summary.metrics),
+        "counts": dict(summary.counts),
+    }
+
+
+def _print(context: Context, summary: RunSummary) -> None:
+    from cli.output import table
+
+    console = context.console
+    total = sum(seconds for _, seconds in summary.steps)
+    steps = [(name, f"{seconds:.1f}") for name, seconds in summary.steps]
+    console.print(table(["step", "seconds"], [*steps, ("all", f"{total:.1f}")], [1], f"Hour {summary.hour}"))
+    if summary.counts:
+        counts = [(name.replace("_", " "), f"{count:,}") for name, count in summary.counts.items()]
+        console.print(table(["", "rows"], counts, [1]))
+    columns, body = metric_rows(summary.metrics)
+    if body:
+        console.print(
+            table(columns, body, range(1, len(columns)), "On what was held out (full ranking, seen items masked)")
+        )
+    served = "nothing published" if summary.generation is None else f"generation {summary.generation} is live"
+    console.print(f"{summary.hour}: {served}")
+
+
+def metric_rows(metrics: Mapping[str, float]) -> tuple[list[str], list[list[str]]]:
+    """A row for each model that was measured, a column for each measure and cut-off K, from `model.measure@K`."""
+    columns = [f"{measure}@{k}" for measure in MEASURES for k in CUTOFFS]
+    present = [column for column in columns if any(f"{model}.{column}" in metrics for model in MODELS)]
+    body = [
+        [
+            model,
+            *(f"{metrics[f'{model}.{column}']:.4f}" if f"{model}.{column}" in metrics else "–" for column in present),
+        ]
+        for model in MODELS
+        if any(f"{model}.{column}" in metrics for column in present)
+    ]
+    return ["model", *present], body
+
+
+@click.command()
+@click.option("--port", default=3000, show_default=True, help="Port of the page.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address it listens on; it asks for no password.")
+@set_option
+@pass_context
+def ui(context: Context, port: int, host: str) -> None:
+    """Open the pipeline in the Dagster UI: lineage, runs, metrics, schedules.
+
+    Runs until Ctrl-C. The schedules are off until you turn them on there.
+    """
+    from dagster_project.launch import prepare_instance
+
+    home = prepare_instance(context.settings).absolute()
+    env = {**context.child_environment(), "DAGSTER_HOME": str(home)}
+    command = [
+        *(sys.executable, "-W", f"ignore:{DEV_NOTICE}", "-m", "dagster", "dev"),
+        *("-w", str(ROOT / "workspace.yaml"), "-h", host, "-p", str(port)),
+    ]
+    click.echo(f"the pipeline's pages will be at http://{host}:{port} in some seconds; Ctrl-C ends them")
+    sys.stdout.flush()
+    os.execve(sys.executable, command, env)

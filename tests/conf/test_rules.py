@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conf.errors import ConfigError
+from conf.rules import RULES_FILE, load_rules
+
+
+def test_a_reason_is_worded_from_its_source_and_anchor() -> None:
+    reasons = load_rules().reasons
+    assert reasons.text("similar", "Inception") == "Because you watched Inception"
+    assert reasons.text("genre", "Sci-Fi") == "Because you like Sci-Fi"
+    assert reasons.text("trending", None) == "Trending now"
+
+
+def test_a_lost_anchor_falls_back_on_the_general_words() -> None:
+    reasons = load_rules().reasons
+    assert reasons.text("similar", None) == reasons.text("ann", None)
+
+
+def test_an_anchor_with_braces_is_taken_as_it_is() -> None:
+    assert load_rules().reasons.text("similar", "{anchor} {x}") == "Because you watched {anchor} {x}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("Because you watched {anchor}", "Because", r"reasons\.similar"),
+        ("window: 20", "window: 0", r"diversity\.window"),
+        ("window: 20", "windows: 20", r"diversity\.windows?"),
+        ("diversity:", "diversity: [", "not valid YAML"),
+    ],
+)
+def test_a_wrong_rule_names_the_file_and_the_key(tmp_path: Path, old: str, new: str, says: str) -> None:
+    path = tmp_path / "rules.yaml"
+    text = RULES_FILE.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError, match=f"rules.yaml.*{says}"):
+        load_rules(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the rules file .*none\.yaml"):
+        load_rules(tmp_path / "none.yaml")
