@@ -82,9 +82,11 @@ class Lake:
             return
         on = " AND ".join(f"old.{column} <=> new.{column}" for column in table.key)
         (
-            DeltaTable.forPath(self.spark, self.path(table)).alias("old")
+            DeltaTable.forPath(self.spark, self.path(table))
+            .alias("old")
             .merge(self._conform(table, rows).alias("new"), on)
-            .whenMatchedUpdateAll().whenNotMatchedInsertAll()
+            .whenMatchedUpdateAll()
+            .whenNotMatchedInsertAll()
             .execute()
         )
 
@@ -101,10 +103,12 @@ class Lake:
         extra = [column for column in rows.columns if column not in table.columns]
         if missing or extra:
             raise DataError(f"{table.name}: missing columns {missing}, columns it does not have {extra}")
-        return rows.select(*[
-            F.col(f"`{field.name}`").cast(field.dataType).alias(field.name, metadata=field.metadata)
-            for field in table.schema
-        ])
+        return rows.select(
+            *[
+                F.col(f"`{field.name}`").cast(field.dataType).alias(field.name, metadata=field.metadata)
+                for field in table.schema
+            ]
+        )
 
 
 def _literal(value: str | int | date) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from conf.errors import ConfigError
+from conf.loading import CONF_DIR
 from conf.settings import Settings
+
+LOG_FILE = CONF_DIR / "log4j2.properties"
 
 
 def default_jars_dir() -> Path:
@@ -27,8 +31,11 @@ def spark_session(settings: Settings, app: str = "topshelf") -> SparkSession:
     jars = sorted(str(jar) for jar in jars_dir.glob("*.jar"))
     if not jars:
         raise ConfigError(f"no Delta jars in {jars_dir}: fetch them with `topshelf jars`, or set spark.jars_dir")
+    # PySpark takes the workers' Python from the environment alone; without it they would run the system's.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = (
-        SparkSession.builder.appName(app).master(spark.master)
+        SparkSession.builder.appName(app)
+        .master(spark.master)
         .config("spark.jars", ",".join(jars))
         .config("spark.driver.memory", spark.driver_memory)
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
@@ -38,13 +45,12 @@ def spark_session(settings: Settings, app: str = "topshelf") -> SparkSession:
         .config("spark.sql.warehouse.dir", str(settings.home / "spark-warehouse"))
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.databricks.delta.snapshotPartitions", 2)
-        .config("spark.pyspark.python", sys.executable)
+        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={LOG_FILE.as_uri()}")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.bindAddress", "127.0.0.1")
     )
     if spark.master.startswith("local"):
-        builder = builder.config("spark.driver.host", "127.0.0.1")
+        builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
     for name, value in spark.conf.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()

@@ -58,9 +58,7 @@ def _struct(*fields: tuple[str, DataType]) -> StructType:
 CONTEXT = _struct(
     ("device", TEXT), ("page", TEXT), ("position", INT), ("recommendation_id", TEXT), ("model_version", TEXT)
 )
-LISTED = ArrayType(
-    _struct(("item_no", INT), ("item_id", TEXT), ("score", FLOAT), ("source", TEXT), ("anchor", TEXT))
-)
+LISTED = ArrayType(_struct(("item_no", INT), ("item_id", TEXT), ("score", FLOAT), ("source", TEXT), ("anchor", TEXT)))
 PROFILE = [
     _col("age_band", TEXT, "Age band, such as 25-34; null: unknown"),
     _col("gender", TEXT, "As the user gave it; null: unknown"),
@@ -72,56 +70,64 @@ PROFILE = [
 ITEMS = Table(
     "items",
     "The catalogue, one row an item.",
-    StructType([
-        _col("item_no", INT, "Position of the item in every array and list; append-only, never reused", True),
-        _col("item_id", TEXT, "The id in your data", True),
-        _col("title", TEXT, "Title shown to people"),
-        _col("description", TEXT, "Text about the item; imported tags are joined here"),
-        _col("genres", ArrayType(TEXT), "Genres, the primary one first", True),
-        _col("cast", ArrayType(TEXT), "Names of the cast", True),
-        _col("director", TEXT, "Name of the director"),
-        _col("year", INT, "Year of the item"),
-        _col("rating", TEXT, "Rating board's mark, such as PG-13"),
-        _col("maturity", INT, "0 (everybody) to 4 (adults); unknown where the column exists: 4", True),
-        _col("duration_min", INT, "Running time in minutes"),
-        _col("regions", ArrayType(TEXT), "Regions it is licensed in; ['*']: everywhere; []: nowhere", True),
-        _col("available_from", TIME, "Start of the licence; null: always"),
-        _col("available_until", TIME, "End of the licence, exclusive; null: for ever"),
-        _col("status", TEXT, "active or inactive", True),
-        _col("release_date", DAY, "Day of release; null: unknown"),
-        _col("thumbnail", TEXT, "Address of a picture"),
-    ]),
+    StructType(
+        [
+            _col("item_no", INT, "Position of the item in every array and list; append-only, never reused", True),
+            _col("item_id", TEXT, "The id in your data", True),
+            _col("title", TEXT, "Title shown to people"),
+            _col("description", TEXT, "Text about the item; imported tags are joined here"),
+            _col("genres", ArrayType(TEXT), "Genres, the primary one first", True),
+            _col("cast", ArrayType(TEXT), "Names of the cast", True),
+            _col("director", TEXT, "Name of the director"),
+            _col("year", INT, "Year of the item"),
+            _col("rating", TEXT, "Rating board's mark, such as PG-13"),
+            _col("maturity", INT, "0 (everybody) to 4 (adults); unknown where the column exists: 4", True),
+            _col("duration_min", INT, "Running time in minutes"),
+            _col("regions", ArrayType(TEXT), "Regions it is licensed in; ['*']: everywhere; []: nowhere", True),
+            _col("available_from", TIME, "Start of the licence; null: always"),
+            _col("available_until", TIME, "End of the licence, exclusive; null: for ever"),
+            _col("status", TEXT, "active or inactive", True),
+            _col("release_date", DAY, "Day of release; null: unknown"),
+            _col("thumbnail", TEXT, "Address of a picture"),
+        ]
+    ),
     key=("item_id",),
 )
 
 USERS = Table(
     "users",
     "One row a user, also those only seen in events.",
-    StructType([
-        _col("user_id", TEXT, "The id in your data, at most 64 bytes", True),
-        *PROFILE,
-        _col("created_at", TIME, "When the account began; null: unknown"),
-    ]),
+    StructType(
+        [
+            _col("user_id", TEXT, "The id in your data, at most 64 bytes", True),
+            *PROFILE,
+            _col("created_at", TIME, "When the account began; null: unknown"),
+        ]
+    ),
     key=("user_id",),
 )
 
 EVENTS = Table(
     "events",
     "What users did and were shown. Partitioned by the hour of arrival; imported history by year, with hour -1.",
-    StructType([
-        _col("event_id", TEXT, "Unique; where the data has none, derived from user, type, item and timestamp", True),
-        _col("user_id", TEXT, "Who", True),
-        _col("item_id", TEXT, "What", True),
-        _col("event_type", TEXT, "One of " + ", ".join(EVENT_TYPES), True),
-        _col("watch_duration_sec", INT, "Seconds watched (watch)"),
-        _col("completed", BOOL, "Whether it was watched to the end (watch)"),
-        _col("rating", FLOAT, "0.5 to 5 (rate)"),
-        _col("context", CONTEXT, "Where it happened: device, page, position on it, the answer it belongs to"),
-        _col("timestamp", TIME, "When it happened", True),
-        _col("ingested_at", TIME, "When it was committed to this table; imported history: its timestamp", True),
-        _col("date", DAY, "Day of ingested_at; imported history: 1 January of its year", True),
-        _col("hour", INT, "Hour of ingested_at; imported history: -1", True),
-    ]),
+    StructType(
+        [
+            _col(
+                "event_id", TEXT, "Unique; where the data has none, derived from user, type, item and timestamp", True
+            ),
+            _col("user_id", TEXT, "Who", True),
+            _col("item_id", TEXT, "What", True),
+            _col("event_type", TEXT, "One of " + ", ".join(EVENT_TYPES), True),
+            _col("watch_duration_sec", INT, "Seconds watched (watch)"),
+            _col("completed", BOOL, "Whether it was watched to the end (watch)"),
+            _col("rating", FLOAT, "0.5 to 5 (rate)"),
+            _col("context", CONTEXT, "Where it happened: device, page, position on it, the answer it belongs to"),
+            _col("timestamp", TIME, "When it happened", True),
+            _col("ingested_at", TIME, "When it was committed to this table; imported history: its timestamp", True),
+            _col("date", DAY, "Day of ingested_at; imported history: 1 January of its year", True),
+            _col("hour", INT, "Hour of ingested_at; imported history: -1", True),
+        ]
+    ),
     key=("event_id",),
     partitions=("date", "hour"),
 )
@@ -129,66 +135,79 @@ EVENTS = Table(
 USER_FEATURES = Table(
     "user_features",
     "What is known of each user as of an hour.",
-    StructType([
-        _col("user_id", TEXT, "Who", True),
-        _col(
-            "recent_watches",
-            ArrayType(_struct(("item_no", INT), ("timestamp", TIME), ("liked", BOOL))),
-            "Newest watches, newest first; liked: counted as a positive",
-            True,
-        ),
-        _col("watched", ArrayType(INT), "item_no of all that was ever watched or refused, ascending", True),
-        _col("favorite_genres", MapType(TEXT, DOUBLE), "Weight of each genre: +0.1 a watch", True),
-        _col("watch_time_preference", MapType(TEXT, DOUBLE), "Share of watches by daypart, and at weekends", True),
-        _col("avg_session_length_min", DOUBLE, "Mean minutes from a session's first to its last event", True),
-        _col("watches", INT, "Number of items watched", True),
-        _col("last_active", TIME, "Newest event; null: never"),
-        *PROFILE,
-        _col("as_of", TIME, "End of the hour this was worked out for", True),
-    ]),
+    StructType(
+        [
+            _col("user_id", TEXT, "Who", True),
+            _col(
+                "recent_watches",
+                ArrayType(_struct(("item_no", INT), ("timestamp", TIME), ("liked", BOOL))),
+                "Newest watches, newest first; liked: counted as a positive",
+                True,
+            ),
+            _col("watched", ArrayType(INT), "item_no of all that was ever watched or refused, ascending", True),
+            _col("favorite_genres", MapType(TEXT, DOUBLE), "Weight of each genre: +0.1 a watch", True),
+            _col("watch_time_preference", MapType(TEXT, DOUBLE), "Share of watches by daypart, and at weekends", True),
+            _col("avg_session_length_min", DOUBLE, "Mean minutes from a session's first to its last event", True),
+            _col("watches", INT, "Number of items watched", True),
+            _col("last_active", TIME, "Newest event; null: never"),
+            *PROFILE,
+            _col("as_of", TIME, "End of the hour this was worked out for", True),
+        ]
+    ),
     key=("user_id",),
 )
 
 ITEM_FEATURES = Table(
     "item_features",
     "What is known of each item as of an hour.",
-    StructType([
-        _col("item_no", INT, "Position of the item", True),
-        _col("item_id", TEXT, "The id in your data", True),
-        _col("avg_rating", DOUBLE, "Mean of its ratings; null: none"),
-        _col("watch_count", LONG, "Watches", True),
-        _col("positives", LONG, "Watches that count as positive", True),
-        _col("popularity", DOUBLE, "Positive watches, decayed by age", True),
-        _col("trend", DOUBLE, "Watches of the last days against as many days before; 1: steady", True),
-        _col("age_hours", DOUBLE, "Hours since release, or since its first event; null: unknown"),
-        _col("cold", BOOL, "Whether it has too few watches to be judged by them", True),
-        _col("as_of", TIME, "End of the hour this was worked out for", True),
-    ]),
+    StructType(
+        [
+            _col("item_no", INT, "Position of the item", True),
+            _col("item_id", TEXT, "The id in your data", True),
+            _col("avg_rating", DOUBLE, "Mean of its ratings; null: none"),
+            _col("watch_count", LONG, "Watches", True),
+            _col("positives", LONG, "Watches that count as positive", True),
+            _col("popularity", DOUBLE, "Positive watches, decayed by age", True),
+            _col(
+                "trend",
+                DOUBLE,
+                "Watches of the last days less those of as many days before, in standard deviations; 0: steady",
+                True,
+            ),
+            _col("age_hours", DOUBLE, "Hours since release, or since its first event; null: unknown"),
+            _col("cold", BOOL, "Whether it has too few watches to be judged by them", True),
+            _col("as_of", TIME, "End of the hour this was worked out for", True),
+        ]
+    ),
     key=("item_no",),
 )
 
 ITEM_EMBEDDINGS = Table(
     "item_embeddings",
     "Each item's vector in the two-tower space, by the model that scores.",
-    StructType([
-        _col("item_no", INT, "Position of the item", True),
-        _col("item_id", TEXT, "The id in your data", True),
-        _col("model_id", TEXT, "The model that made it", True),
-        _col("embedding", ArrayType(FLOAT), "Its vector", True),
-        _col("as_of", TIME, "End of the hour this was worked out for", True),
-    ]),
+    StructType(
+        [
+            _col("item_no", INT, "Position of the item", True),
+            _col("item_id", TEXT, "The id in your data", True),
+            _col("model_id", TEXT, "The model that made it", True),
+            _col("embedding", ArrayType(FLOAT), "Its vector", True),
+            _col("as_of", TIME, "End of the hour this was worked out for", True),
+        ]
+    ),
     key=("item_no",),
 )
 
 POPULARITY = Table(
     "popularity",
     "Ranked items by scope: global, trending, new, genre:X, segment:AGE_BAND/REGION.",
-    StructType([
-        _col("scope", TEXT, "global, trending, new, genre:X or segment:AGE_BAND/REGION", True),
-        _col("items", ArrayType(_struct(("item_no", INT), ("score", DOUBLE))), "Best first", True),
-        _col("date", DAY, "Day of the hour", True),
-        _col("hour", INT, "Hour of the day", True),
-    ]),
+    StructType(
+        [
+            _col("scope", TEXT, "global, trending, new, genre:X or segment:AGE_BAND/REGION", True),
+            _col("items", ArrayType(_struct(("item_no", INT), ("score", DOUBLE))), "Best first", True),
+            _col("date", DAY, "Day of the hour", True),
+            _col("hour", INT, "Hour of the day", True),
+        ]
+    ),
     key=("date", "hour", "scope"),
     partitions=("date", "hour"),
 )
@@ -196,25 +215,27 @@ POPULARITY = Table(
 TRAINING_EXAMPLES = Table(
     "training_examples",
     "What models learn from, each row as things stood before the event. Stored in shuffled order.",
-    StructType([
-        _col("example_id", TEXT, "The event, with a suffix for its sampled negatives", True),
-        _col("user_id", TEXT, "Who", True),
-        _col("item_no", INT, "The item offered", True),
-        _col("label", FLOAT, "1: watched more than half; 0: not", True),
-        _col("weight", FLOAT, "Weight in the loss", True),
-        _col("origin", TEXT, "watch, impression (shown, then watched or not) or sampled", True),
-        _col("timestamp", TIME, "When", True),
-        _col("history", ArrayType(INT), "item_no of the positives watched before, oldest first", True),
-        _col("watches", INT, "Number of items watched before", True),
-        _col("page", TEXT, "Page it was shown on; null: unknown"),
-        _col("position", INT, "Position it was shown at; null: unknown"),
-        _col("daypart", INT, "Quarter of the UTC day, 0–3", True),
-        _col("weekday", INT, "Monday 0 to Sunday 6", True),
-        *PROFILE,
-        _col("split", TEXT, "train, valid (for early stopping) or holdout (for the printed metrics)", True),
-        _col("shuffle_key", LONG, "Seeded hash that orders the table", True),
-        _col("day", DAY, "Day of the training", True),
-    ]),
+    StructType(
+        [
+            _col("example_id", TEXT, "The event, with a suffix for its sampled negatives", True),
+            _col("user_id", TEXT, "Who", True),
+            _col("item_no", INT, "The item offered", True),
+            _col("label", FLOAT, "1: watched more than half; 0: not", True),
+            _col("weight", FLOAT, "Weight in the loss", True),
+            _col("origin", TEXT, "watch, impression (shown, then watched or not) or sampled", True),
+            _col("timestamp", TIME, "When", True),
+            _col("history", ArrayType(INT), "item_no of the positives watched before, oldest first", True),
+            _col("watches", INT, "Number of items watched before", True),
+            _col("page", TEXT, "Page it was shown on; null: unknown"),
+            _col("position", INT, "Position it was shown at; null: unknown"),
+            _col("daypart", INT, "Quarter of the UTC day, 0–3", True),
+            _col("weekday", INT, "Monday 0 to Sunday 6", True),
+            *PROFILE,
+            _col("split", TEXT, "train, valid (for early stopping) or holdout (for the printed metrics)", True),
+            _col("shuffle_key", LONG, "Seeded hash that orders the table", True),
+            _col("day", DAY, "Day of the training", True),
+        ]
+    ),
     key=("day", "example_id"),
     partitions=("day",),
 )
@@ -222,43 +243,52 @@ TRAINING_EXAMPLES = Table(
 MODELS = Table(
     "models",
     "The registry of trained models.",
-    StructType([
-        _col("model_id", TEXT, "Names the model everywhere", True),
-        _col("model_name", TEXT, "two_tower_ranker", True),
-        _col("version", TEXT, "Rising version, such as v3", True),
-        _col("offline_ndcg", DOUBLE, "NDCG@20 of its lists on the hold-out"),
-        _col("offline_recall", DOUBLE, "Recall@20 of its lists on the hold-out"),
-        _col("online_ctr", DOUBLE, "CTR of what it served; null: not known yet"),
-        _col("artifact_path", TEXT, "Folder of its files, below the models folder", True),
-        _col("sha256", TEXT, "Digest of its manifest, which holds the digest of each file", True),
-        _col("status", TEXT, "training, validating, deployed or retired", True),
-        _col("deployed_at", TIME, "When it went live"),
-        _col("traffic_percent", INT, "Share of users it serves", True),
-        _col("metrics", MapType(TEXT, DOUBLE), "All hold-out metrics, such as lists.recall@20", True),
-        _col("cut", TIME, "It has seen events before this moment", True),
-        _col("created_at", TIME, "When it was made", True),
-    ]),
+    StructType(
+        [
+            _col("model_id", TEXT, "Names the model everywhere", True),
+            _col("model_name", TEXT, "two_tower_ranker", True),
+            _col("version", TEXT, "Rising version, such as v3", True),
+            _col("offline_ndcg", DOUBLE, "NDCG@20 of its lists on the hold-out"),
+            _col("offline_recall", DOUBLE, "Recall@20 of its lists on the hold-out"),
+            _col("online_ctr", DOUBLE, "CTR of what it served; null: not known yet"),
+            _col("artifact_path", TEXT, "Folder of its files, below the models folder", True),
+            _col("sha256", TEXT, "Digest of its manifest, which holds the digest of each file", True),
+            _col("status", TEXT, "training, validating, deployed or retired", True),
+            _col("deployed_at", TIME, "When it went live"),
+            _col("traffic_percent", INT, "Share of users it serves", True),
+            _col("metrics", MapType(TEXT, DOUBLE), "All hold-out metrics, such as lists.recall@20", True),
+            _col("cut", TIME, "It has seen events before this moment", True),
+            _col("created_at", TIME, "When it was made", True),
+        ]
+    ),
     key=("model_id",),
 )
 
 RECOMMENDATIONS = Table(
     "recommendations",
     "Lists that changed in an hour.",
-    StructType([
-        _col("user_id", TEXT, "Whose list", True),
-        _col("items", LISTED, "Best first. source: ann, similar, genre, trending, new or popular; "
-             "anchor: the item_id or genre that led to it", True),
-        _col("embedding", BYTES, "The user's vector as stored: float32 scale, then one int8 a dimension", True),
-        _col("segment", TEXT, "age_band/region, for the segment lists; null: unknown"),
-        _col("region", TEXT, "The user's region; null: unknown"),
-        _col("maturity_limit", INT, "The user's limit", True),
-        _col("body", BYTES, "The stored row without generation and watermark", True),
-        _col("hash", TEXT, "Digest of body: lists with equal hashes are served alike", True),
-        _col("model_id", TEXT, "The model that scored it", True),
-        _col("date", DAY, "Day of the hour", True),
-        _col("hour", INT, "Hour of the day", True),
-        _col("variant", TEXT, "champion, or the challenger being tried", True),
-    ]),
+    StructType(
+        [
+            _col("user_id", TEXT, "Whose list", True),
+            _col(
+                "items",
+                LISTED,
+                "Best first. source: ann, similar, genre, trending, new or popular; "
+                "anchor: the item_id or genre that led to it",
+                True,
+            ),
+            _col("embedding", BYTES, "The user's vector as stored: float32 scale, then one int8 a dimension", True),
+            _col("segment", TEXT, "age_band/region, for the segment lists; null: unknown"),
+            _col("region", TEXT, "The user's region; null: unknown"),
+            _col("maturity_limit", INT, "The user's limit", True),
+            _col("body", BYTES, "The stored row without generation and watermark", True),
+            _col("hash", TEXT, "Digest of body: lists with equal hashes are served alike", True),
+            _col("model_id", TEXT, "The model that scored it", True),
+            _col("date", DAY, "Day of the hour", True),
+            _col("hour", INT, "Hour of the day", True),
+            _col("variant", TEXT, "champion, or the challenger being tried", True),
+        ]
+    ),
     key=("date", "hour", "variant", "user_id"),
     partitions=("date", "hour", "variant"),
 )
@@ -266,69 +296,99 @@ RECOMMENDATIONS = Table(
 PUBLISHED = Table(
     "published",
     "The list each user has live now.",
-    StructType([
-        _col("user_id", TEXT, "Whose list", True),
-        _col("variant", TEXT, "champion, or the challenger being tried", True),
-        _col("items", LISTED, "Best first, as in recommendations", True),
-        _col("hash", TEXT, "Digest of the stored row's body", True),
-        _col("ring_position", INT, "0, 1 or 2: where in the user's ring it lies", True),
-        _col("generation", LONG, "The publication that wrote it", True),
-        _col("store_id", TEXT, "The store that holds it", True),
-        _col("hour", TIME, "Start of the hour it was made for", True),
-    ]),
+    StructType(
+        [
+            _col("user_id", TEXT, "Whose list", True),
+            _col("variant", TEXT, "champion, or the challenger being tried", True),
+            _col("items", LISTED, "Best first, as in recommendations", True),
+            _col("body", BYTES, "The stored row without generation and watermark", True),
+            _col("hash", TEXT, "Digest of body", True),
+            _col("ring_position", INT, "0, 1 or 2: where in the user's ring it lies", True),
+            _col("generation", LONG, "The publication that wrote it", True),
+            _col("store_id", TEXT, "The store that holds it", True),
+            _col("hour", TIME, "Start of the hour it was made for", True),
+        ]
+    ),
     key=("user_id", "variant"),
+)
+
+PLANS = Table(
+    "publication_plans",
+    "The rows that the attempts still under way, or newest, set out to write; each as it will stand in published.",
+    PUBLISHED.schema,
+    key=("generation", "user_id", "variant"),
+    partitions=("generation",),
 )
 
 PUBLICATIONS = Table(
     "publications",
     "The ledger, one row an attempt.",
-    StructType([
-        _col("generation", LONG, "Ever-rising number of the attempt", True),
-        _col("state", TEXT, "planned, loading, loaded, verified, current, retired, aborted or bad", True),
-        _col("hour", TIME, "Start of the hour published", True),
-        _col("store_id", TEXT, "The store it went to", True),
-        _col("manifest", TEXT, "JSON: model, artefact, Delta version of every table read, checksums", True),
-        _col("scored", LONG, "Users scored", True),
-        _col("changed", LONG, "Lists that differ from the live ones", True),
-        _col("unchanged", LONG, "Lists left as they are", True),
-        _col("planned", LONG, "Rows to write", True),
-        _col("written", LONG, "Rows the store took", True),
-        _col("rejected", LONG, "Rows the store refused", True),
-        _col("bytes", LONG, "Bytes written, keys included", True),
-        _col("started_at", TIME, "When the attempt began", True),
-        _col("ended_at", TIME, "When it reached its state"),
-        _col("error", TEXT, "Why it was aborted"),
-    ]),
+    StructType(
+        [
+            _col("generation", LONG, "Ever-rising number of the attempt", True),
+            _col("state", TEXT, "planned, loading, loaded, verified, current, retired, aborted or bad", True),
+            _col("hour", TIME, "Start of the hour published", True),
+            _col("store_id", TEXT, "The store it went to", True),
+            _col("manifest", TEXT, "JSON: model, artefact, Delta version of every table read, checksums", True),
+            _col("scored", LONG, "Users scored", True),
+            _col("changed", LONG, "Lists that differ from the live ones", True),
+            _col("unchanged", LONG, "Lists left as they are", True),
+            _col("planned", LONG, "Rows to write", True),
+            _col("written", LONG, "Rows the store took", True),
+            _col("rejected", LONG, "Rows the store refused", True),
+            _col("bytes", LONG, "Bytes written, keys included", True),
+            _col("started_at", TIME, "When the attempt began", True),
+            _col("ended_at", TIME, "When it reached its state"),
+            _col("error", TEXT, "Why it was aborted"),
+        ]
+    ),
     key=("generation",),
 )
 
 REJECTS = Table(
     "rejects",
     "Rows an import could not take.",
-    StructType([
-        _col("import_id", TEXT, "The import", True),
-        _col("file", TEXT, "Name of the file", True),
-        _col("line", LONG, "Line in the file, from 1; Parquet: row, from 1", True),
-        _col("reason", TEXT, "What is wrong with it", True),
-        _col("row", TEXT, "The row as it stood, at most 1,000 characters", True),
-    ]),
+    StructType(
+        [
+            _col("import_id", TEXT, "The import", True),
+            _col("file", TEXT, "Name of the file", True),
+            _col("line", LONG, "Line in the file, from 1; Parquet: row, from 1", True),
+            _col("reason", TEXT, "What is wrong with it", True),
+            _col("row", TEXT, "The row as it stood, at most 1,000 characters", True),
+        ]
+    ),
     key=("import_id", "file", "line"),
 )
 
 IMPORTS = Table(
     "imports",
     "One row an import that changed something.",
-    StructType([
-        _col("import_id", TEXT, "Digest of the files' names and contents", True),
-        _col("source", TEXT, "Name of the folder", True),
-        _col("layout", TEXT, "topshelf, movielens, movielens-dat or movielens-100k", True),
-        _col("counts", MapType(TEXT, LONG), "Rows read, new and rejected", True),
-        _col("imported_at", TIME, "When", True),
-    ]),
+    StructType(
+        [
+            _col("import_id", TEXT, "Digest of the files' names and contents", True),
+            _col("source", TEXT, "Name of the folder", True),
+            _col("layout", TEXT, "topshelf, movielens, movielens-dat or movielens-100k", True),
+            _col("counts", MapType(TEXT, LONG), "Rows read, new and rejected", True),
+            _col("imported_at", TIME, "When", True),
+        ]
+    ),
     key=("import_id",),
 )
 
 TABLES = (
-    ITEMS, USERS, EVENTS, USER_FEATURES, ITEM_FEATURES, ITEM_EMBEDDINGS, POPULARITY, TRAINING_EXAMPLES,
-    MODELS, RECOMMENDATIONS, PUBLISHED, PUBLICATIONS, REJECTS, IMPORTS,
+    ITEMS,
+    USERS,
+    EVENTS,
+    USER_FEATURES,
+    ITEM_FEATURES,
+    ITEM_EMBEDDINGS,
+    POPULARITY,
+    TRAINING_EXAMPLES,
+    MODELS,
+    RECOMMENDATIONS,
+    PUBLISHED,
+    PLANS,
+    PUBLICATIONS,
+    REJECTS,
+    IMPORTS,
 )

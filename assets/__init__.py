@@ -1,0 +1,1 @@
+"""One thin Dagster asset a job: resources in, `run(...)`, metadata out."""

@@ -1,0 +1,83 @@
+"""Counts, tables and plots as Dagster shows them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+from matplotlib.figure import Figure
+
+from jobs.tables import Table
+from models.training import TrainReport
+
+CUTOFFS = (10, 20, 50)
+PLOTS_A_ROW = 3
+MEASURES = ("recall", "ndcg", "mrr")
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """A table's columns with their meaning."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                field.name,
+                field.dataType.simpleString(),
+                field.metadata["comment"],
+                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+            )
+            for field in table.schema
+        ]
+    )
+
+
+def metrics_table(metrics: Mapping[str, float]) -> dg.MetadataValue:
+    """Hold-out metrics, a row a stage, a column a measure."""
+    stages = list(dict.fromkeys(name.partition(".")[0] for name in metrics if "@" in name))
+    records = [
+        dg.TableRecord(
+            {
+                "lists by": stage,
+                **{
+                    f"{measure}@{k}": round(metrics[f"{stage}.{measure}@{k}"], 4)
+                    for measure in MEASURES
+                    for k in CUTOFFS
+                    if f"{stage}.{measure}@{k}" in metrics
+                },
+            }
+        )
+        for stage in stages
+    ]
+    return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("no hold-out")
+
+
+def curves(report: TrainReport) -> dg.MetadataValue:
+    """Loss and validation score by epoch, of each stage."""
+    lines = {
+        f"{stage}: {name}": values
+        for stage, by_name in report.curves.items()
+        for name, values in by_name.items()
+        if values
+    }
+    return _plot("epoch", lines)
+
+
+def ranked_scores(title: str, scores: Sequence[float]) -> dg.MetadataValue:
+    """A falling curve, such as popularity by rank."""
+    return _plot("rank", {title: scores})
+
+
+def _plot(x_label: str, lines: Mapping[str, Sequence[float]]) -> dg.MetadataValue:
+    rows = math.ceil(len(lines) / PLOTS_A_ROW)
+    figure = Figure(figsize=(3.6 * min(len(lines), PLOTS_A_ROW), 2.4 * rows), layout="constrained")
+    for place, (name, values) in enumerate(lines.items(), start=1):
+        axes = figure.add_subplot(rows, min(len(lines), PLOTS_A_ROW), place)
+        axes.plot(range(1, len(values) + 1), values, marker="." if len(values) < 30 else "")
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel(x_label)
+        axes.grid(alpha=0.3)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=90)
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(image.getvalue()).decode()})")

@@ -1,0 +1,35 @@
+import dagster as dg
+
+from assets.metadata import column_schema, curves, metrics_table
+from assets.partitions import Partitions
+from assets.resources import Topshelf
+from assets.runs import training_day
+from jobs import train
+from jobs.tables import MODELS
+
+
+def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.daily,
+        deps=["training_examples", "items"],
+        pool="spark",
+        group_name="training",
+        kinds={"pytorch", "deltalake"},
+        description="Two towers and a ranker, trained on the day's examples, measured, registered and deployed.",
+        metadata={"dagster/column_schema": column_schema(MODELS)},
+    )
+    def models(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
+        day, cut = training_day(context)
+        result = train.run(topshelf.lake(), day, cut, topshelf.settings(), topshelf.now(), context.log.info)
+        return dg.MaterializeResult(
+            metadata={
+                "model": result.model.model_id,
+                "version": result.model.version,
+                "hold-out": metrics_table(result.report.metrics),
+                "learning": curves(result.report),
+                "calibrated": result.report.calibrated,
+                "files": dg.MetadataValue.path(str(result.model.folder)),
+            }
+        )
+
+    return models

@@ -1,0 +1,41 @@
+import dagster as dg
+
+from assets.metadata import column_schema
+from assets.partitions import Partitions
+from assets.resources import Topshelf
+from conf.hours import Hour
+from jobs import manifests, publish, score, train
+from jobs.tables import RECOMMENDATIONS
+
+
+def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.hourly,
+        deps=["user_features", "serving_artefact", "models"],
+        pool="spark",
+        group_name="lists",
+        kinds={"spark", "pytorch", "faiss", "deltalake"},
+        description=RECOMMENDATIONS.doc,
+        metadata={"dagster/column_schema": column_schema(RECOMMENDATIONS)},
+    )
+    def recommendations(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
+        lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
+        with topshelf.store() as store:
+            result = score.run(
+                lake,
+                hour,
+                settings,
+                train.need_deployed(lake, settings),
+                manifests.built(settings, hour).artefact_id,
+                publish.store_id(store),
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/partition_row_count": result.changed,
+                "users scored": result.scored,
+                "unchanged": result.unchanged,
+                "model": result.model_id,
+            }
+        )
+
+    return recommendations

@@ -1,0 +1,18 @@
+"""What a run's partition and tags mean."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+
+from assets.resources import HOUR_TAG
+from conf.hours import DAY_FORMAT, Hour
+
+
+def training_day(context: dg.AssetExecutionContext) -> tuple[date, datetime]:
+    """The day of a training and its cut: the end of the day, or of the hour that the run was asked to train for."""
+    start = datetime.strptime(context.partition_key, DAY_FORMAT).replace(tzinfo=UTC)
+    hour = context.run.tags.get(HOUR_TAG)
+    end = start + timedelta(days=1)
+    return start.date(), end if hour is None else min(end, Hour.parse(hour).end)

@@ -1,0 +1,35 @@
+import dagster as dg
+
+from assets.metadata import column_schema
+from assets.partitions import Partitions
+from assets.resources import Topshelf
+from conf.hours import Hour
+from jobs import artefact as job
+from jobs import train
+from jobs.tables import ITEM_EMBEDDINGS
+
+
+def serving_artefact_asset(partitions: Partitions) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.hourly,
+        deps=["models", "popularity", "item_features", "items"],
+        pool="spark",
+        group_name="lists",
+        kinds={"pytorch", "faiss"},
+        description="Catalogue, item vectors, similar items and fallback lists, as one immutable folder.",
+        metadata={"dagster/column_schema": column_schema(ITEM_EMBEDDINGS)},
+    )
+    def serving_artefact(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
+        lake, settings = topshelf.lake(), topshelf.settings()
+        model = train.need_deployed(lake, settings)
+        result = job.run(lake, Hour.parse(context.partition_key), settings, model)
+        return dg.MaterializeResult(
+            metadata={
+                "artefact": result.artefact_id,
+                "model": model.model_id,
+                "items": result.items,
+                "files": dg.MetadataValue.path(str(settings.artefacts_path / result.artefact_id)),
+            }
+        )
+
+    return serving_artefact

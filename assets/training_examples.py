@@ -1,0 +1,33 @@
+import dagster as dg
+
+from assets.metadata import column_schema
+from assets.partitions import Partitions
+from assets.resources import Topshelf
+from assets.runs import training_day
+from jobs import examples as job
+from jobs.tables import TRAINING_EXAMPLES
+
+
+def training_examples_asset(partitions: Partitions) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.daily,
+        deps=["events", "items", "users"],
+        pool="spark",
+        group_name="training",
+        kinds={"spark", "deltalake"},
+        description=TRAINING_EXAMPLES.doc,
+        metadata={"dagster/column_schema": column_schema(TRAINING_EXAMPLES)},
+    )
+    def training_examples(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
+        day, cut = training_day(context)
+        result = job.run(topshelf.lake(), day, cut, topshelf.settings())
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/partition_row_count": result.examples,
+                "positives": result.positives,
+                "held out": result.holdout,
+                "events before": dg.MetadataValue.timestamp(cut),
+            }
+        )
+
+    return training_examples

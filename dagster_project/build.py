@@ -1,0 +1,76 @@
+"""Assets, jobs and schedules for given settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from assets.events import events_asset
+from assets.imported import imported_assets
+from assets.item_features import item_features_asset
+from assets.models import models_asset
+from assets.partitions import Partitions, partitions
+from assets.popularity import popularity_asset
+from assets.published import published_asset
+from assets.recommendations import recommendations_asset
+from assets.resources import Topshelf
+from assets.serving_artefact import serving_artefact_asset
+from assets.training_examples import training_examples_asset
+from assets.user_features import user_features_asset
+from conf.settings import Settings
+
+HOURLY, DAILY = "hourly", "daily"
+
+
+def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
+    """Definitions whose assets use `settings`; `overrides` are the `--set` texts they were loaded with."""
+    parts = partitions(settings)
+    hourly_assets = [
+        make(parts)
+        for make in (
+            events_asset,
+            user_features_asset,
+            item_features_asset,
+            popularity_asset,
+            serving_artefact_asset,
+            recommendations_asset,
+            published_asset,
+        )
+    ]
+    daily_assets = [make(parts) for make in (training_examples_asset, models_asset)]
+    hourly = dg.define_asset_job(
+        HOURLY,
+        dg.AssetSelection.assets(*hourly_assets),
+        description="Features, lists and their publication for one hour.",
+        partitions_def=parts.hourly,
+        # One process, so one JVM a run: Spark's start costs more than what two assets at once would save.
+        executor_def=dg.in_process_executor,
+    )
+    daily = dg.define_asset_job(
+        DAILY,
+        dg.AssetSelection.assets(*daily_assets),
+        description="Examples, training, measuring and deployment of one day.",
+        partitions_def=parts.daily,
+        executor_def=dg.in_process_executor,
+    )
+    return dg.Definitions(
+        assets=[*imported_assets(), *hourly_assets, *daily_assets],
+        jobs=[hourly, daily],
+        schedules=list(_schedules(settings, parts, hourly, daily)),
+        resources={"topshelf": Topshelf(overrides=list(overrides))},
+        executor=dg.in_process_executor,
+    )
+
+
+def _schedules(
+    settings: Settings,
+    parts: Partitions,
+    hourly: dg.UnresolvedAssetJobDefinition,
+    daily: dg.UnresolvedAssetJobDefinition,
+) -> Iterable[dg.ScheduleDefinition]:
+    """An hour is run five minutes after its end, a day is trained on at 00:20. Historical data has no next hour."""
+    if settings.data.profile == "historical":
+        return
+    yield dg.build_schedule_from_partitioned_job(hourly, name="every_hour", minute_of_hour=5)
+    yield dg.build_schedule_from_partitioned_job(daily, name="every_day", hour_of_day=0, minute_of_hour=20)

@@ -1,0 +1,137 @@
+"""Run one hour from the command line: the schedules' own jobs, in this process, recorded in the same instance."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from assets.resources import HOUR_TAG, REPUBLISH_TAG
+from conf.errors import ConfigError
+from conf.hours import Hour
+from conf.settings import Settings
+from dagster_project.build import DAILY, HOURLY, build
+from jobs import manifests, train
+from jobs.lake import Lake
+from jobs.spark import spark_session
+from stores.opening import open_store
+
+INSTANCE_FILE = "dagster.yaml"
+INSTANCE = """\
+# Made by topshelf; yours to change.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+concurrency:
+  pools:
+    granularity: run
+    default_limit: 1
+"""
+
+
+@dataclass
+class RunSummary:
+    hour: Hour
+    generation: int | None = None
+    state: str = ""
+    steps: list[tuple[str, float]] = field(default_factory=list)
+    """Name and wall seconds of each step, in the order they ran."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """Dagster's home folder, with an instance file that has telemetry and the first-visit dialog off."""
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    file = settings.dagster_home / INSTANCE_FILE
+    if not file.exists():
+        file.write_text(INSTANCE)
+    return settings.dagster_home
+
+
+def newest_hour(settings: Settings, now: datetime) -> Hour:
+    """The hour to run when none is named: the last of historical data, else the newest that is over."""
+    data = settings.data
+    if data.partitions_start is None:
+        raise ConfigError("there is no data yet: import some with `topshelf import DIR`, or make a demo world")
+    if data.partitions_end is not None:
+        return Hour.of(data.partitions_end)
+    return Hour.of(now - timedelta(hours=1))
+
+
+def run_hour(
+    settings: Settings,
+    hour: Hour | None,
+    force: bool,
+    republish: bool,
+    overrides: Iterable[str],
+    report: Callable[[str], None],
+) -> RunSummary:
+    """Train if a training is due, then run every hourly asset of `hour`.
+
+    force: train again and reuse nothing; republish: publish even where the hour is not later than the live one.
+
+    Raises:
+        ConfigError: there is no data, or the hour lies outside of it.
+        TopshelfError: as the failing job raised it.
+    """
+    wanted = hour or newest_hour(settings, datetime.now(UTC))
+    _check_inside(settings, wanted)
+    prepare_instance(settings)
+    summary = RunSummary(wanted)
+    definitions = build(settings, overrides)
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        started = time.perf_counter()
+        report("starting Spark")
+        lake = Lake(spark_session(settings), settings.lake_root)
+        summary.steps.append(("start Spark", time.perf_counter() - started))
+        model = train.deployed(lake, settings)
+        if force or train.is_due(model, wanted, settings):
+            _run_job(definitions, DAILY, wanted.day_key, {HOUR_TAG: wanted.key}, instance, summary, report)
+        tags = {REPUBLISH_TAG: "true"} if republish else {}
+        _run_job(definitions, HOURLY, wanted.key, tags, instance, summary, report)
+    summary.metrics = train.need_deployed(lake, settings).metrics
+    _count(settings, summary)
+    return summary
+
+
+def _check_inside(settings: Settings, hour: Hour) -> None:
+    start, end = settings.data.partitions_start, settings.data.partitions_end
+    if start is None:
+        newest_hour(settings, hour.end)
+    assert start is not None
+    if hour < Hour.of(start) or (end is not None and hour > Hour.of(end)):
+        last = "now" if end is None else str(Hour.of(end))
+        raise ConfigError(f"hour {hour} lies outside of the data, which goes from {Hour.of(start)} to {last}")
+
+
+def _count(settings: Settings, summary: RunSummary) -> None:
+    scored = manifests.scored(settings, summary.hour)
+    summary.counts = {"users scored": scored.scored, "lists changed": scored.changed}
+    with open_store(settings) as store:
+        control = store.read_control()
+    live = None if control is None else control.generation()
+    if live is not None and live.hour == str(summary.hour):
+        summary.generation = live.number
+
+
+def _run_job(
+    definitions: dg.Definitions,
+    name: str,
+    partition: str,
+    tags: Mapping[str, str],
+    instance: dg.DagsterInstance,
+    summary: RunSummary,
+    report: Callable[[str], None],
+) -> None:
+    report(f"job {name}, partition {partition}")
+    job = definitions.resolve_job_def(name)
+    result = job.execute_in_process(partition_key=partition, instance=instance, tags=dict(tags))
+    for event in result.all_events:
+        if event.is_step_success:
+            summary.steps.append((event.step_key or "", event.step_success_data.duration_ms / 1000))

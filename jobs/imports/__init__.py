@@ -1,0 +1,1 @@
+"""Bringing users' own data into the lake: our own layout, and every MovieLens one."""

@@ -1,0 +1,93 @@
+"""What each hour made and from what, as small JSON files: how one step of an hour tells the next."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from conf.errors import DataError
+from conf.hours import Hour
+from conf.settings import Settings
+from jobs.lake import write_json
+
+
+@dataclass(frozen=True)
+class Built:
+    """The serving artefact of an hour."""
+
+    artefact_id: str
+    items: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What an hour's scoring read and made: the first half of a publication's manifest."""
+
+    model_id: str
+    model_version: str
+    artefact_id: str
+    scored: int
+    changed: int
+    unchanged: int
+    versions: dict[str, int | None]
+    """Delta version of every table read."""
+
+
+def save(settings: Settings, hour: Hour, made: Built | Scored) -> None:
+    """Remember what a step of `hour` made, over what it made before."""
+    settings.manifests_path.mkdir(parents=True, exist_ok=True)
+    write_json(_file(settings, hour, type(made)), asdict(made))
+
+
+def built(settings: Settings, hour: Hour) -> Built:
+    """The newest artefact of `hour`.
+
+    Raises:
+        DataError: none was made.
+    """
+    return Built(**_load(settings, hour, Built))
+
+
+def scored(settings: Settings, hour: Hour) -> Scored:
+    """What the newest scoring of `hour` read and made.
+
+    Raises:
+        DataError: it was not scored.
+    """
+    return Scored(**_load(settings, hour, Scored))
+
+
+def _load(settings: Settings, hour: Hour, kind: type) -> dict:  # type: ignore[type-arg]  # of mixed values
+    file = _file(settings, hour, kind)
+    if not file.exists():
+        raise DataError(f"hour {hour} has not been {kind.__name__.lower()}: run it with `topshelf run --hour {hour}`")
+    content: dict = json.loads(file.read_text())  # type: ignore[type-arg]
+    return content
+
+
+def _file(settings: Settings, hour: Hour, kind: type) -> Path:
+    return settings.manifests_path / f"{hour.start:%Y%m%dT%H}.{kind.__name__.lower()}.json"
+
+
+def encoded_folder(settings: Settings, artefact_id: str) -> Path:
+    """The model's own view of an artefact's items, which the workers of a scoring map into memory."""
+    return settings.home / "scoring" / artefact_id
+
+
+def remove_unused(settings: Settings, keep: Collection[str]) -> int:
+    """Delete artefacts, and the models' views of them, other than `keep`; returns how many folders went.
+
+    Whoever has one mapped into memory can go on reading it.
+    """
+    unused = [
+        folder
+        for root in (settings.artefacts_path, settings.home / "scoring")
+        for folder in (root.iterdir() if root.exists() else ())
+        if folder.is_dir() and folder.name not in keep
+    ]
+    for folder in unused:
+        shutil.rmtree(folder)
+    return len(unused)
