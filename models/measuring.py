@@ -1,0 +1,96 @@
+"""Measures of the lists as they are stored: through candidates, ranker and cut, for held-out users."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from conf.settings import Settings
+from models import content
+from models.encoding import EncodedItems
+from models.evaluation import Cases
+from models.metrics import summary
+from models.modelfiles import Model
+from models.scoring import Scorer
+from models.similar import similar_items
+from models.types import (
+    EVERYWHERE,
+    NO_GENRE,
+    CandidateLists,
+    CatalogueArrays,
+    Filters,
+    Floats,
+    Ints,
+    Longs,
+)
+
+
+def measure_lists(
+    model: Model, encoded: EncodedItems, items: pa.Table, positives: Longs, cases: Cases, settings: Settings
+) -> dict[str, float]:
+    """metrics.summary of the lists, "lists.recall@20" and so on.
+
+    Nothing is hidden by maturity, region or licence, for a held-out item was watched whatever the rules of today
+    say; candidate lists are counted on the same examples as the model.
+    """
+    if not len(cases):
+        return {}
+    genres = content.genre_matrix(items, model.genres)
+    catalogue = open_catalogue(genres)
+    lists = counted_lists(encoded.vectors, genres, positives, settings)
+    scorer = Scorer(model, encoded, catalogue, lists, settings.retrieval, now=0.0)
+    ranked = []
+    for part in cases.chunks(settings.retrieval.batch_users):
+        filters = Filters(
+            part.seen,
+            np.zeros(len(part), np.uint8),
+            np.full(len(part), EVERYWHERE, np.uint64),
+            genre_weights(part.users.history, genres, settings.features.genre_step),
+        )
+        ranked.append(scorer.score(part.users, filters).item_no)
+    return summary(np.concatenate(ranked), cases.relevant, "lists")
+
+
+def open_catalogue(genres: Floats) -> CatalogueArrays:
+    """n items that everybody may see; genres (n, G), the first 64 of which are told apart."""
+    n, count = len(genres), min(genres.shape[1], 64)
+    bits = np.zeros(n, np.uint64)
+    for genre in range(count):
+        bits |= genres[:, genre].astype(np.uint64) << np.uint64(genre)
+    # The rarest of an item's genres says most about it where the order of genres is not at hand.
+    last = count - 1 - genres[:, :count][:, ::-1].argmax(1) if count else np.zeros(n, np.int64)
+    return CatalogueArrays(
+        np.ones(n, bool),
+        np.zeros(n, np.uint8),
+        np.full(n, EVERYWHERE, np.uint64),
+        np.full(n, -np.inf),
+        np.full(n, np.inf),
+        bits,
+        np.where(bits > 0, last, NO_GENRE).astype(np.uint8),
+    )
+
+
+def counted_lists(vectors: Floats, genres: Floats, positives: Longs, settings: Settings) -> CandidateLists:
+    """Candidate lists by the number of positives; the trend is popularity, and nothing counts as new."""
+    retrieval = settings.retrieval
+    order = np.lexsort((np.arange(len(positives)), -positives)).astype(np.int32)
+    ranked = order[positives[order] > 0]
+    by_genre = np.full((genres.shape[1], retrieval.per_genre), -1, np.int32)
+    for genre in range(genres.shape[1]):
+        best = ranked[genres[ranked, genre] > 0][: retrieval.per_genre]
+        by_genre[genre, : len(best)] = best
+    similar, _ = similar_items(vectors, np.ones(len(vectors), bool), retrieval.per_watch)
+    return CandidateLists(
+        similar,
+        by_genre,
+        ranked[: retrieval.trending],
+        np.zeros(0, np.int32),
+        ranked[: retrieval.fallback_list],
+    )
+
+
+def genre_weights(history: Ints, genres: Floats, step: float) -> Floats:
+    """(B, G) `step` for each watch of the history in the genre."""
+    there = (history >= 0).astype(np.float32)
+    total = np.einsum("bh,bhg->bg", there, genres[np.maximum(history, 0)])
+    return np.asarray(total * step, np.float32)

@@ -1,0 +1,179 @@
+"""A model as a folder of safetensors, .npy, faiss and JSON files, each with its SHA-256 in model.json. No pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from conf.errors import DataError
+from models.encoding import Catalogue, EncodedItems, encode, read_catalogue, to_json
+from models.index import write_index
+from models.ranker import Ranker, RankerShape
+from models.tower import TowerShape, TwoTower
+from models.types import Floats, Longs
+
+FORMAT = 1
+MANIFEST = "model.json"
+TOWER, RANKER, INDEX = "tower.safetensors", "ranker.safetensors", "index.faiss"
+VECTORS, POSITIVES = "item_vectors.npy", "positives.npy"
+CONTEXT = ("context_items", "context_page", "context_daypart", "context_weekday")
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything that scoring needs, on the CPU.
+
+    tokens, genres and vocabularies (PROFILE_FIELDS and page) say what the numbers inside mean; positives (n,):
+    how often each item it was trained on was watched; history: watches it reads; calibrated: whether
+    sigmoid(logit) is a probability, else it only orders; metrics: of the hold-out, before the last fit.
+    """
+
+    tower: TwoTower
+    ranker: Ranker
+    tokens: list[str]
+    genres: list[str]
+    vocabularies: dict[str, list[str]]
+    positives: Longs
+    history: int
+    calibrated: bool
+    metrics: dict[str, float]
+
+    def catalogue(self, items: pa.Table) -> Catalogue:
+        """`items` (the ITEMS columns, row i being item_no i) as this model reads it."""
+        return read_catalogue(items, self.tokens, self.genres)
+
+    def context(self) -> dict[str, Floats]:
+        """context_page (P, C), context_daypart (4, C) and context_weekday (7, C)."""
+        tables = (self.ranker.page, self.ranker.daypart, self.ranker.weekday)
+        return {name: table.weight.detach().numpy() for name, table in zip(CONTEXT[1:], tables, strict=True)}
+
+    @property
+    def context_pages(self) -> list[str]:
+        """The page of each row of context_page; the first, "", is any unknown one."""
+        return ["", *self.vocabularies["page"]]
+
+    @property
+    def dot_to_logit(self) -> tuple[float, float]:
+        """(a, b): a · (user vector · item vector) + b lies on the scale of the lists' logits."""
+        scale, shift = self.ranker.calibration.tolist()
+        weight = 1 + float(self.ranker.share) * (float(self.ranker.dot_scale.detach()) - 1)
+        return scale * weight, shift
+
+
+def encode_items(model: Model, items: pa.Table) -> EncodedItems:
+    """All of `items` (ITEMS columns, row i being item_no i); those newer than the model by their content alone."""
+    return encode(model.tower, model.ranker, model.catalogue(items), model.positives)
+
+
+def save_model(model: Model, items: pa.Table, folder: Path) -> str:
+    """Write every file of the model, the manifest last. Returns the SHA-256 of the manifest.
+
+    The same model gives the same bytes. An earlier model in the folder is written over file by file, and does not
+    verify until the manifest is written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    _save_tensors(folder / TOWER, model.tower)
+    _save_tensors(folder / RANKER, model.ranker)
+    encoded = encode_items(model, items)
+    write_index(folder / INDEX, encoded.vectors)
+    arrays: dict[str, NDArray[Any]] = {
+        "item_vectors": encoded.vectors,
+        "positives": model.positives,
+        "context_items": encoded.context,
+    }
+    for name, array in {**arrays, **model.context()}.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    names = [TOWER, RANKER, INDEX, VECTORS, POSITIVES, *(f"{name}.npy" for name in CONTEXT)]
+    scale, shift = model.dot_to_logit
+    manifest = {
+        "format": FORMAT,
+        "tower": asdict(model.tower.shape),
+        "ranker": asdict(model.ranker.shape),
+        "tokens": model.tokens,
+        "genres": model.genres,
+        "vocabularies": model.vocabularies,
+        "context_pages": model.context_pages,
+        "history": model.history,
+        "calibrated": model.calibrated,
+        "dot_to_logit": [scale, shift],
+        "metrics": model.metrics,
+        "sha256": {name: _digest(folder / name) for name in names},
+    }
+    text = to_json(manifest).encode()
+    (folder / MANIFEST).write_bytes(text)
+    return hashlib.sha256(text).hexdigest()
+
+
+def load_model(folder: Path, verify: bool = True) -> Model:
+    """Read a model that save_model wrote, onto the CPU, ready to score.
+
+    Raises:
+        DataError: a file is missing, or differs from its SHA-256 (checked with `verify`), or of another format.
+    """
+    manifest = read_manifest(folder)
+    if verify:
+        for name, digest in manifest["sha256"].items():
+            if not (folder / name).exists():
+                raise DataError(f"model file {folder / name} is missing: train again, or restore the folder")
+            if _digest(folder / name) != digest:
+                raise DataError(f"model file {folder / name} differs from its SHA-256 in {MANIFEST}: train again")
+    tower = TwoTower(TowerShape(**_tuples(manifest["tower"])))
+    ranker = Ranker(RankerShape(**_tuples(manifest["ranker"])))
+    for module, name in ((tower, TOWER), (ranker, RANKER)):
+        module.load_state_dict(load_file(folder / name))
+        module.eval().requires_grad_(False)
+    return Model(
+        tower,
+        ranker,
+        manifest["tokens"],
+        manifest["genres"],
+        manifest["vocabularies"],
+        np.load(folder / POSITIVES, allow_pickle=False),
+        manifest["history"],
+        manifest["calibrated"],
+        manifest["metrics"],
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The folder's model.json.
+
+    Raises:
+        DataError: there is none, or it is of another format.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"no readable {MANIFEST} in {folder}: the training of this model did not finish") from error
+    if manifest.get("format") != FORMAT:
+        raise DataError(f"{folder / MANIFEST} has format {manifest.get('format')}, this version reads {FORMAT}")
+    return manifest
+
+
+def _save_tensors(path: Path, module: nn.Module) -> None:
+    save_file({name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}, path)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tuples(shape: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in shape.items()}
+
+
+def cpu(module: nn.Module) -> nn.Module:
+    """The module on the CPU, in evaluation mode, without gradients."""
+    return module.to(torch.device("cpu")).eval().requires_grad_(False)

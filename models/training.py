@@ -1,0 +1,192 @@
+"""Training, top to bottom: fit on the past, measure on what came after, then fit again on everything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from conf.settings import Settings
+from models import content
+from models.batches import ExampleSource, Survey, survey
+from models.encoding import Catalogue, encode, read_catalogue, to_json
+from models.evaluation import Cases, holdout_cases, measure, valid_cases
+from models.fit_ranker import RankerRun, calibrate, fit_ranker, new_ranker
+from models.fit_tower import TowerRun, dot_scores, fit_tower, new_tower
+from models.fitting import Fitted, Report, reproducible
+from models.measuring import measure_lists
+from models.modelfiles import Model, cpu, save_model
+from models.ranker import Ranker
+from models.tower import TwoTower
+from models.types import Floats
+
+PAST, ALL = ("train",), ("train", "valid", "holdout")
+PROGRESS = "progress"
+"""Folder, inside the model's, of the checkpoints of a training that has not ended."""
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """metrics: of the hold-out, such as "lists.recall@20"; curves: by stage, then loss and validation by epoch;
+    calibrated: whether scores are probabilities; seconds: by stage; sha256: of the model's manifest.
+    """
+
+    metrics: dict[str, float]
+    curves: dict[str, dict[str, list[float]]]
+    calibrated: bool
+    seconds: dict[str, float]
+    sha256: str
+
+
+@dataclass
+class _Work:
+    """What the stages share."""
+
+    source: ExampleSource
+    items: pa.Table
+    settings: Settings
+    catalogue: Catalogue
+    tokens: list[str]
+    genres: list[str]
+    folder: Path
+    fingerprint: str
+    report: Report
+    device: torch.device
+    curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def train(
+    source: ExampleSource,
+    items: pa.Table,
+    holdout: pa.Table,
+    settings: Settings,
+    out_dir: Path,
+    progress: Report | None = None,
+) -> TrainReport:
+    """Train towers and ranker, and leave the final model in `out_dir`.
+
+    source: see ExampleSource; items: the ITEMS columns, row i being item_no i; holdout: user_id, history, seen,
+    relevant (lists of item_no), the profile columns and watches, one row a held-out user; progress: called after
+    every epoch. Two phases: on split train with early stopping on valid, measured on the hold-out; then on
+    everything, for the epochs found. Killed and called again with the same arguments it goes on from the last
+    epoch. The same input, settings, machine and thread count give the same files.
+    """
+    tokens, genres = content.build_vocabulary(items), content.genre_vocabulary(items)
+    work = _Work(
+        source,
+        items,
+        settings,
+        read_catalogue(items, tokens, genres),
+        tokens,
+        genres,
+        out_dir / PROGRESS,
+        _fingerprint(settings, items, tokens),
+        progress or (lambda stage, epoch, said: None),
+        torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+    )
+    with reproducible(settings.training.threads):
+        past = survey(source, PAST, len(work.catalogue))
+        valid = valid_cases(source, settings.training.history, settings.training.holdout_users)
+        tower, ranker, towers, rankers = _fit(work, PAST, past, valid, None)
+        model = _model(work, tower, ranker, past, _calibrated(work, tower, ranker, past, valid), {})
+        metrics = _measure(work, model, past, holdout_cases(
+            holdout, settings.training.history, settings.training.holdout_users))  # fmt: skip
+
+        everything = survey(source, ALL, len(work.catalogue))
+        tower, last, _, _ = _fit(work, ALL, everything, None, (towers, rankers))
+        last.share.copy_(ranker.share)
+        last.calibration.copy_(ranker.calibration)
+        final = _model(work, tower, last, everything, model.calibrated, metrics)
+        digest = save_model(final, items, out_dir)
+    shutil.rmtree(work.folder, ignore_errors=True)
+    return TrainReport(metrics, work.curves, model.calibrated, work.seconds, digest)
+
+
+def _fit(
+    work: _Work, splits: Collection[str], seen: Survey, cases: Cases | None, found: tuple[Fitted, Fitted] | None
+) -> tuple[TwoTower, Ranker, Fitted, Fitted]:
+    """Both models on `splits`: with early stopping by `cases`, or for as long as `found` took."""
+    phase = "past" if found is None else "all"
+    clock = time.monotonic()
+    tower = new_tower(work.settings, seen, len(work.catalogue), len(work.tokens)).to(work.device)
+    towers = fit_tower(
+        tower,
+        TowerRun(work.source, splits, seen, work.catalogue, cases, found and found[0].epochs,
+                 work.folder / f"tower-{phase}", work.fingerprint),
+        work.settings,
+        work.report,
+    )  # fmt: skip
+    clock = _took(work, f"tower.{phase}", clock)
+    tower.requires_grad_(False)
+    ranker = new_ranker(work.settings, seen, len(work.genres)).to(work.device)
+    rankers = fit_ranker(
+        ranker,
+        RankerRun(work.source, splits, seen, work.catalogue, tower, cases, found and found[1].epochs,
+                  work.folder / f"ranker-{phase}", work.fingerprint),
+        work.settings,
+        work.report,
+    )  # fmt: skip
+    _took(work, f"ranker.{phase}", clock)
+    work.curves |= {f"tower.{phase}": towers.curves, f"ranker.{phase}": rankers.curves}
+    return tower, ranker, towers, rankers
+
+
+def _calibrated(work: _Work, tower: TwoTower, ranker: Ranker, seen: Survey, cases: Cases) -> bool:
+    run = RankerRun(work.source, PAST, seen, work.catalogue, tower, cases, None, work.folder, work.fingerprint)
+    return calibrate(ranker, run, work.settings)
+
+
+def _model(
+    work: _Work, tower: TwoTower, ranker: Ranker, seen: Survey, calibrated: bool, metrics: dict[str, float]
+) -> Model:
+    cpu(tower)
+    cpu(ranker)
+    return Model(
+        tower,
+        ranker,
+        work.tokens,
+        work.genres,
+        seen.vocabularies,
+        seen.positives,
+        work.settings.training.history,
+        calibrated,
+        metrics,
+    )
+
+
+def _measure(work: _Work, model: Model, seen: Survey, cases: Cases) -> dict[str, float]:
+    """Popularity on the same examples, the towers alone over the whole catalogue, and the lists as they are stored."""
+    clock = time.monotonic()
+    counts = seen.positives.astype(np.float32)
+
+    def popularity(part: Cases) -> Floats:
+        return np.tile(counts, (len(part), 1))
+
+    metrics = measure(cases, popularity, "popularity")
+    metrics |= measure(cases, dot_scores(model.tower, work.catalogue, model.vocabularies), "two_tower")
+    encoded = encode(model.tower, model.ranker, work.catalogue, model.positives)
+    metrics |= measure_lists(model, encoded, work.items, seen.positives, cases, work.settings)
+    _took(work, "measure", clock)
+    return metrics
+
+
+def _took(work: _Work, stage: str, since: float) -> float:
+    now = time.monotonic()
+    work.seconds[stage] = now - since
+    return now
+
+
+def _fingerprint(settings: Settings, items: pa.Table, tokens: list[str]) -> str:
+    """Of all that decides the shapes and the course of a training, so that no other one's checkpoint is taken up."""
+    parts = {name: json.loads(getattr(settings, name).model_dump_json()) for name in ("training", "tower", "ranker")}
+    parts |= {"seed": settings.seed, "items": items.num_rows, "tokens": tokens}
+    return hashlib.sha256(to_json(parts).encode()).hexdigest()
