@@ -1,0 +1,54 @@
+"""What the service counts. One object an app; under gunicorn the workers' numbers are added up when they are read."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.25, 1.0)
+
+
+class Metrics:
+    """Counters of one app. docs/api.md lists every one."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter("topshelf_requests", "Answers", ["route", "status"], registry=self._registry)
+        self.seconds = Histogram(
+            "topshelf_request_seconds", "Time to answer", ["route"], buckets=_BUCKETS, registry=self._registry
+        )
+        self.lookups = Counter(
+            "topshelf_lookups",
+            "Look-ups of lists and sessions: found, absent, failed, late",
+            ["what", "outcome"],
+            registry=self._registry,
+        )
+        self.pages = Counter(
+            "topshelf_pages", "Pages by the tier that filled them", ["source"], registry=self._registry
+        )
+        self.short_pages = Counter("topshelf_short_pages", "Pages shorter than asked for", registry=self._registry)
+        self.corrupt_rows = Counter("topshelf_corrupt_rows", "Stored rows passed over", registry=self._registry)
+        self.events = Counter("topshelf_events", "Events taken", ["event_type"], registry=self._registry)
+        self.unreflected = Counter(
+            "topshelf_events_unreflected", "Events logged that the session store did not take", registry=self._registry
+        )
+        self.follow_failures = Counter(
+            "topshelf_follow_failures", "Failed looks for a new generation", registry=self._registry
+        )
+        self.generation = Gauge(
+            "topshelf_generation",
+            "Generation served; the lowest of all workers",
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
+
+    def exposition(self) -> bytes:
+        """The numbers of all workers in the Prometheus text format."""
+        if MULTIPROCESS_VARIABLE not in os.environ:
+            return generate_latest(self._registry)
+        merged = CollectorRegistry()
+        MultiProcessCollector(merged)  # type: ignore[no-untyped-call]  # the library has no annotation here
+        return generate_latest(merged)

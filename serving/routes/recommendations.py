@@ -1,0 +1,42 @@
+"""Pages of recommendations: the caller's own, and any user's for services."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from serving.answers import new_request_id, recommendations
+from serving.auth import need_service
+from serving.problems import bad_request
+from serving.service import item_number, limit_argument, service
+
+blueprint = Blueprint("recommendations", __name__, url_prefix="/api/v1")
+CONTEXTS = ("home", "similar")
+DEFAULT_LIMIT = 20
+
+
+@blueprint.get("/recommendations")
+def own() -> Response:
+    return _answer(service().caller().user_id)
+
+
+@blueprint.get("/users/<path:user_id>/recommendations")
+def of_user(user_id: str) -> Response:
+    need_service(service().caller())
+    return _answer(user_id)
+
+
+def _answer(user_id: str) -> Response:
+    parts = service()
+    context = request.args.get("context", "home")
+    if context not in CONTEXTS:
+        raise bad_request(f"There is no context {context[:40]!r}: the contexts are {', '.join(CONTEXTS)}.")
+    limit = limit_argument(DEFAULT_LIMIT)
+    snapshot = parts.snapshot()
+    if context == "similar":
+        item_id = request.args.get("item_id")
+        if item_id is None:
+            raise bad_request("context=similar needs item_id, the item to be similar to.")
+        page = parts.recommender.alike(snapshot, item_number(snapshot, item_id), user_id, limit, fill_up=True)
+    else:
+        page = parts.recommender.home(snapshot, user_id, limit)
+    return Response(recommendations(page, new_request_id()), mimetype="application/json")

@@ -1,0 +1,233 @@
+"""The contract of every store of lists, and of the control record that decides which lists are live.
+
+A store keeps, for each user and variant, a ring of the last three rows. A generation becomes visible by one
+compare-and-set of the control record, never by the rows alone.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from types import TracebackType
+
+from conf.errors import DataError, PermanentError, RetryableError
+from stores.records import CorruptRecord, StoredList, decode_row, row_generation
+
+MAX_USER_ID_BYTES = 64
+MAX_ROW_BYTES = 1024
+"""Of a row with its key: one DynamoDB write unit."""
+VARIANTS = ("champion", "challenger")
+RING = 3
+
+
+class StoreUnavailable(RetryableError):
+    """The store did not answer."""
+
+
+class StoreTimeout(StoreUnavailable):
+    """The store did not answer within the time it was given."""
+
+
+class StoreFull(PermanentError):
+    """The store has no room left."""
+
+
+class ControlConflict(RetryableError):
+    """Someone else changed the control record since it was read."""
+
+
+class LeaseLost(PermanentError):
+    """The control record names another attempt as the one that may write."""
+
+
+@dataclass(frozen=True)
+class Row:
+    user_id: str
+    variant: int
+    """Index into VARIANTS."""
+    position: int
+    """Place in the user's ring, 0 to 2."""
+    blob: bytes
+    """From `records.encode_row`."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    user_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """rows given = written + len(rejected)."""
+
+    written: int
+    rejected: tuple[Rejected, ...]
+    bytes: int
+    """Of the rows written, keys included."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A publication that readers may be sent to."""
+
+    number: int
+    artefact_id: str
+    model_version: str
+    hour: str
+    made_at: str
+    """UTC, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """The one record that says what is live. `Control.first(store_id)` begins a new store."""
+
+    version: int
+    """Rises by one with every change."""
+    store_id: str
+    current: int
+    """Number of the generation that readers see; 0: none yet."""
+    attempts: int
+    """Highest attempt number ever given."""
+    lease: int | None
+    """The attempt that may write now."""
+    live: tuple[Generation, ...]
+    """The current generation and those before it that the ring can still hold."""
+    aborted: tuple[int, ...] = ()
+    bad: tuple[int, ...] = ()
+
+    @classmethod
+    def first(cls, store_id: str) -> Control:
+        return cls(version=1, store_id=store_id, current=0, attempts=0, lease=None, live=())
+
+    def generation(self) -> Generation | None:
+        """The current generation; None before the first."""
+        return next((generation for generation in self.live if generation.number == self.current), None)
+
+    def shows(self, generation: int) -> bool:
+        """Whether readers may see rows of this generation."""
+        return generation <= self.current and generation not in self.aborted and generation not in self.bad
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Control:
+        """Read what `to_json` wrote.
+
+        Raises:
+            DataError: the text is something else.
+        """
+        try:
+            fields = json.loads(text)
+            fields["live"] = tuple(Generation(**generation) for generation in fields["live"])
+            fields["aborted"], fields["bad"] = tuple(fields["aborted"]), tuple(fields["bad"])
+            return cls(**fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"the control record cannot be read: {error}") from error
+
+
+class Store(ABC):
+    """A key-value store of lists. Safe to share between threads; connects on first use, so after a fork."""
+
+    @abstractmethod
+    def read_control(self) -> Control | None:
+        """The control record; None in a store that never had one.
+
+        Raises:
+            StoreUnavailable: it could not be read.
+        """
+
+    @abstractmethod
+    def swap_control(self, expected: Control | None, new: Control) -> None:
+        """Replace the control record, durably, if it is still `expected` (None: if there is none).
+
+        `new.version` must be `expected.version + 1` (1 for the first).
+
+        Raises:
+            ControlConflict: it is no longer `expected`; nothing was changed.
+        """
+
+    @abstractmethod
+    def write(self, rows: Iterable[Row], lease: int) -> WriteReport:
+        """Write rows in batches, each durable when it is done; the lease is checked with every batch.
+
+        A row that cannot be stored (user_id or row too long) is reported as rejected; the others go on.
+        May be repeated: the same rows leave the same store.
+
+        Raises:
+            LeaseLost: the control record's lease is not `lease`; batches before that stay written.
+            StoreUnavailable: the store stopped answering; batches before that stay written.
+            StoreFull: there is no room.
+        """
+
+    @abstractmethod
+    def ring(self, user_id: str, variant: int = 0) -> tuple[bytes, ...]:
+        """The user's rows, at most three, in no promised order; empty for an unknown user.
+
+        Raises:
+            StoreTimeout: no answer in time.
+            StoreUnavailable: no answer.
+        """
+
+    @abstractmethod
+    def delete(self, user_id: str) -> None:
+        """Remove every row of a user, durably. Unknown users are fine."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Number of rows, all generations and ring positions together."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections and files. The store may be used again: it reconnects."""
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def row_problem(row: Row) -> str | None:
+    """Why a row cannot be stored anywhere; None when it can."""
+    key = len(row.user_id.encode())
+    if not 0 < key <= MAX_USER_ID_BYTES:
+        return f"user_id has {key} bytes; 1 to {MAX_USER_ID_BYTES} fit"
+    if not (0 <= row.variant < len(VARIANTS) and 0 <= row.position < RING):
+        return f"there is no variant {row.variant}, position {row.position}"
+    if len(row.blob) + key > MAX_ROW_BYTES:
+        return f"row and key have {len(row.blob) + key} bytes; {MAX_ROW_BYTES} fit"
+    return None
+
+
+def choose(
+    blobs: Sequence[bytes], control: Control, on_corrupt: Callable[[CorruptRecord], None] | None = None
+) -> StoredList | None:
+    """The newest row of a ring that readers may see; None when there is none.
+
+    Rows of later, aborted and bad generations are passed over. A row that cannot be decoded is reported to
+    `on_corrupt` and passed over as well, so the user gets the list before it.
+    """
+    seen: list[tuple[int, bytes]] = []
+    for blob in blobs:
+        try:
+            generation = row_generation(blob)
+        except CorruptRecord as error:
+            if on_corrupt is not None:
+                on_corrupt(error)
+            continue
+        if control.shows(generation):
+            seen.append((generation, blob))
+    for _, blob in sorted(seen, key=lambda pair: pair[0], reverse=True):
+        try:
+            return decode_row(blob)
+        except CorruptRecord as error:
+            if on_corrupt is not None:
+                on_corrupt(error)
+    return None

@@ -1,0 +1,144 @@
+"""The embedded store: LMDB in a folder, for one machine. Any number of processes may read and write.
+
+A batch of rows is one transaction with one fsync: after a crash it is there whole or not at all. Reads take no
+lock and see one moment of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from stores.base import RING, Control, ControlConflict, LeaseLost, Rejected, Row, Store, WriteReport, row_problem
+from stores.lmdb_env import LmdbFolder, as_store_error
+
+BATCH_ROWS = 10_000
+_CONTROL, _ROWS, _KEY = b"control", b"rows", b"record"
+
+
+class EmbeddedStore(Store):
+    """See `stores.base.Store`. The folder is made by the first write; reading an absent one finds nothing."""
+
+    def __init__(self, path: Path, map_size_gb: int) -> None:
+        self._folder = LmdbFolder(path, map_size_gb, (_CONTROL, _ROWS))
+
+    def read_control(self) -> Control | None:
+        if not self._folder.exists():
+            return None
+        self._folder.reopen_if_replaced()
+        try:
+            with self._begin(_CONTROL) as txn:
+                return _control(txn)
+        except lmdb.Error as error:
+            raise as_store_error(error, self._folder.path) from error
+
+    def swap_control(self, expected: Control | None, new: Control) -> None:
+        after = 0 if expected is None else expected.version
+        if new.version != after + 1:
+            raise ValueError(f"the control record goes from version {after} to {after + 1}, not to {new.version}")
+        try:
+            with self._begin(_CONTROL, write=True) as txn:
+                found = _control(txn)
+                if found != expected:
+                    raise ControlConflict(
+                        f"the control record is at version {found.version if found else 0}, expected {after}"
+                    )
+                txn.put(_KEY, new.to_json().encode())
+        except lmdb.Error as error:
+            raise as_store_error(error, self._folder.path) from error
+
+    def write(self, rows: Iterable[Row], lease: int) -> WriteReport:
+        written = size = 0
+        rejected: list[Rejected] = []
+        pending = iter(rows)
+        while batch := list(islice(pending, BATCH_ROWS)):
+            good: list[tuple[bytes, bytes]] = []
+            for row in batch:
+                problem = row_problem(row)
+                if problem is None:
+                    good.append((_key(row.user_id, row.variant, row.position), row.blob))
+                else:
+                    rejected.append(Rejected(row.user_id, problem))
+            self._put(good, lease)
+            written += len(good)
+            size += sum(len(key) + len(blob) for key, blob in good)
+        return WriteReport(written, tuple(rejected), size)
+
+    def ring(self, user_id: str, variant: int = 0) -> tuple[bytes, ...]:
+        if not self._folder.exists():
+            return ()
+        try:
+            with self._begin(_ROWS) as txn:
+                blobs = (txn.get(_key(user_id, variant, position)) for position in range(RING))
+                return tuple(blob for blob in blobs if blob is not None)
+        except lmdb.Error as error:
+            raise as_store_error(error, self._folder.path) from error
+
+    def delete(self, user_id: str) -> None:
+        if not self._folder.exists():
+            return
+        prefix = _prefix(user_id)
+        try:
+            with self._begin(_ROWS, write=True) as txn:
+                for key in list(_keys(txn, prefix)):
+                    txn.delete(key)
+        except lmdb.Error as error:
+            raise as_store_error(error, self._folder.path) from error
+
+    def count(self) -> int:
+        if not self._folder.exists():
+            return 0
+        try:
+            with self._begin(_ROWS) as txn:
+                return int(txn.stat(self._folder.database(_ROWS))["entries"])
+        except lmdb.Error as error:
+            raise as_store_error(error, self._folder.path) from error
+
+    def close(self) -> None:
+        self._folder.close()
+
+    def _put(self, rows: list[tuple[bytes, bytes]], lease: int) -> None:
+        try:
+            control_db = self._folder.database(_CONTROL)
+            with self._begin(_ROWS, write=True) as txn:
+                found = txn.get(_KEY, db=control_db)
+                holder = Control.from_json(found).lease if found is not None else None
+                if holder != lease:
+                    raise LeaseLost(f"attempt {lease} may not write: the lease is with {holder or 'nobody'}")
+                for key, blob in rows:
+                    txn.put(key, blob)
+        except lmdb.Error as error:
+            raise as_store_error(error, self._folder.path) from error
+
+    def _begin(self, name: bytes, write: bool = False) -> Any:
+        """A transaction, as a context manager: an exception inside leaves the store as it was."""
+        database = self._folder.database(name)
+        return self._folder.environment().begin(db=database, write=write)
+
+
+def _control(txn: Any) -> Control | None:
+    text = txn.get(_KEY)
+    return None if text is None else Control.from_json(text)
+
+
+def _prefix(user_id: str) -> bytes:
+    # The length comes first, so that no user's keys begin with another user's.
+    encoded = user_id.encode()
+    return bytes([min(len(encoded), 255)]) + encoded
+
+
+def _key(user_id: str, variant: int, position: int) -> bytes:
+    return _prefix(user_id) + bytes([variant, position])
+
+
+def _keys(txn: Any, prefix: bytes) -> Iterator[bytes]:
+    cursor = txn.cursor()
+    if cursor.set_range(prefix):
+        for key in cursor.iternext(values=False):
+            if not key.startswith(prefix):
+                return
+            yield key
