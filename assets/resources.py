@@ -23,7 +23,7 @@ FORCE_TAG = "topshelf/force"
 REPUBLISH_TAG = "topshelf/republish"
 
 
-class Topshelf(dg.ConfigurableResource):
+class Topshelf(dg.ConfigurableResource[None]):
     """The way from an asset to everything a job takes as an argument."""
 
     overrides: list[str] = Field(default_factory=list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import dagster as dg
 
@@ -19,6 +20,7 @@ from assets.serving_artefact import serving_artefact_asset
 from assets.training_examples import training_examples_asset
 from assets.user_features import user_features_asset
 from conf.settings import Settings
+from dagster_project.logs import console
 
 HOURLY, DAILY = "hourly", "daily"
 
@@ -60,6 +62,7 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         schedules=list(_schedules(settings, parts, hourly, daily)),
         resources={"topshelf": Topshelf(overrides=list(overrides))},
         executor=dg.in_process_executor,
+        loggers={"console": console},
     )
 
 
@@ -68,7 +71,7 @@ def _schedules(
     parts: Partitions,
     hourly: dg.UnresolvedAssetJobDefinition,
     daily: dg.UnresolvedAssetJobDefinition,
-) -> Iterable[dg.ScheduleDefinition]:
+) -> Iterable[Any]:
     """An hour is run five minutes after its end, a day is trained on at 00:20. Historical data has no next hour."""
     if settings.data.profile == "historical":
         return

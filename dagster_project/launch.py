@@ -131,7 +131,9 @@ def _run_job(
 ) -> None:
     report(f"job {name}, partition {partition}")
     job = definitions.resolve_job_def(name)
-    result = job.execute_in_process(partition_key=partition, instance=instance, tags=dict(tags))
+    result = job.execute_in_process(
+        run_config={"loggers": {"console": {}}}, partition_key=partition, instance=instance, tags=dict(tags)
+    )
     for event in result.all_events:
         if event.is_step_success:
             summary.steps.append((event.step_key or "", event.step_success_data.duration_ms / 1000))

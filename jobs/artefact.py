@@ -21,7 +21,7 @@ from conf.hours import Hour
 from conf.settings import Settings
 from jobs.catalogue import catalogue
 from jobs.lake import Lake
-from jobs.manifests import Built, encoded_folder, save
+from jobs.manifests import Built, built_before, encoded_folder, save
 from jobs.tables import ITEM_EMBEDDINGS, POPULARITY
 from jobs.train import Model as Deployed
 from models.content import genre_vocabulary
@@ -34,11 +34,13 @@ from stores.artefact import (
     NO_GENRE,
     ArtefactContent,
     encode_fragment,
+    extend_names,
     licence_bits,
     write_artefact,
 )
 from stores.records import DIM
 
+SEGMENT = "segment:"
 SIMILAR = 50
 """Similar items kept for each item."""
 
@@ -52,11 +54,12 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Deployed) -> Built:
     items = catalogue(lake)
     loaded = load_model(model.folder)
     encoded = encode_items(loaded, items)
-    content = artefact_content(items, _popular(lake, hour), loaded, encoded, model.version, str(hour))
+    before = built_before(settings, hour)
+    content = artefact_content(items, _popular(lake, hour), loaded, encoded, before, model.version, str(hour))
     artefact_id = write_artefact(settings.artefacts_path, content)
     _save_encoded(encoded, encoded_folder(settings, artefact_id))
     _write_embeddings(lake, items, encoded, model.model_id, hour)
-    result = Built(artefact_id, items.num_rows)
+    result = Built(artefact_id, items.num_rows, list(content.genre_names), list(content.segments))
     save(settings, hour, result)
     return result
 
@@ -87,16 +90,17 @@ def artefact_content(
     popular: dict[str, np.ndarray[Any, np.dtype[np.int32]]],
     model: Model,
     encoded: EncodedItems,
+    before: Built | None,
     model_version: str,
     made_for: str,
 ) -> ArtefactContent:
     """Everything the service needs, from the catalogue, the popular lists and the encoded items."""
     rows = items.to_pylist()
-    genre_names = genre_vocabulary(items)[:MAX_GENRES]
+    genre_names = extend_names(before.genre_names if before else (), genre_vocabulary(items))[:MAX_GENRES]
+    named = sorted(scope.removeprefix(SEGMENT) for scope in popular if scope.startswith(SEGMENT))
     regions = _regions(rows)
     active = np.array([row["status"] == "active" for row in rows], bool)
     similar, similar_score = similar_items(encoded.vectors, active, SIMILAR)
-    prefix = "segment:"
     return ArtefactContent(
         item_ids=[row["item_id"] for row in rows],
         titles=[row["title"] or row["item_id"] for row in rows],
@@ -128,7 +132,7 @@ def artefact_content(
         similar=similar,
         similar_score=similar_score,
         popular=popular,
-        segments=sorted(scope.removeprefix(prefix) for scope in popular if scope.startswith(prefix)),
+        segments=extend_names(before.segments if before else (), named),
         model_version=model_version,
         made_for=made_for,
     )

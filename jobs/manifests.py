@@ -20,6 +20,9 @@ class Built:
 
     artefact_id: str
     items: int
+    genre_names: list[str]
+    segments: list[str]
+    """Stored rows name genres and segments by their place in these, so later artefacts only append."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,13 @@ def built(settings: Settings, hour: Hour) -> Built:
         DataError: none was made.
     """
     return Built(**_load(settings, hour, Built))
+
+
+def built_before(settings: Settings, hour: Hour) -> Built | None:
+    """The artefact of the newest hour before `hour`; None: there was none. The same for every run of `hour`."""
+    earlier = sorted(settings.manifests_path.glob("*.built.json"))
+    before = [file for file in earlier if file.name < _file(settings, hour, Built).name]
+    return Built(**json.loads(before[-1].read_text())) if before else None
 
 
 def scored(settings: Settings, hour: Hour) -> Scored:

@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from conf.errors import DataError, PermanentError
 from conf.hours import Hour
 from conf.settings import Settings
+from jobs import ledger
 from jobs.lake import Lake
 from jobs.manifests import Scored, remove_unused
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, RECOMMENDATIONS
@@ -80,7 +81,7 @@ def run(
         DataError: what was loaded is not what was planned; the old generation goes on being served.
     """
     control = _control(store)
-    heal(lake, control)
+    ledger.heal(lake, control, now())
     plan = _plan(lake, hour, control)
     planned = plan.count()
     nothing = Result(None, "unchanged", scored.scored, scored.changed, scored.unchanged, 0, 0, 0, 0)
@@ -126,16 +127,16 @@ def run(
     }
     try:
         lake.replace(PLANS, plan.withColumn("generation", F.lit(attempt)), {"generation": attempt})
-        _note(lake, {**entry, "state": "loading"})
+        ledger.note(lake, {**entry, "state": "loading"})
         load = _load(lake, settings, attempt, watermark)
         entry |= {"written": load.written, "rejected": len(load.rejected), "bytes": load.bytes}
         _verify(lake, store, leased, attempt, planned, load)
     except Exception as error:
         _abort(lake, store, leased, attempt)
-        _note(lake, {**entry, "state": "aborted", "ended_at": now(), "error": str(error)[:1000]})
+        ledger.note(lake, {**entry, "state": "aborted", "ended_at": now(), "error": str(error)[:1000]})
         raise
     generation = Generation(attempt, scored.artefact_id, scored.model_version, str(hour), now().isoformat())
-    _note(lake, {**entry, "state": "verified"})
+    ledger.note(lake, {**entry, "state": "verified"})
     switched = replace(
         leased,
         version=leased.version + 1,
@@ -144,8 +145,8 @@ def run(
         live=(generation, *leased.live)[:KEPT_GENERATIONS],
     )
     store.swap_control(leased, switched)
-    _merge(lake, attempt)
-    _note(lake, {**entry, "state": "current", "ended_at": now()}, retire=control.current)
+    ledger.merge(lake, attempt)
+    ledger.note(lake, {**entry, "state": "current", "ended_at": now()})
     remove_unused(settings, {live.artefact_id for live in switched.live})
     return Result(
         attempt,
@@ -177,19 +178,10 @@ def _take_lease(lake: Lake, store: Store, control: Control, now: datetime) -> Co
     if control.lease is not None:
         dead = lake.read(PUBLICATIONS).where(F.col("generation") == control.lease).first()
         if dead is not None:
-            _note(lake, {**dead.asDict(), "state": "aborted", "ended_at": now, "error": f"attempt {attempt} took over"})
+            ledger.note(
+                lake, {**dead.asDict(), "state": "aborted", "ended_at": now, "error": f"attempt {attempt} took over"}
+            )
     return leased
-
-
-def heal(lake: Lake, control: Control) -> None:
-    """Merge the plan of a generation that was switched to by a run that died before it could."""
-    if not lake.exists(PUBLICATIONS) or control.current == 0:
-        return
-    entry = lake.read(PUBLICATIONS).where(F.col("generation") == control.current).first()
-    if entry is None or entry["state"] != "verified":
-        return
-    _merge(lake, control.current)
-    _note(lake, {**entry.asDict(), "state": "current", "ended_at": datetime.now(UTC)})
 
 
 def _plan(lake: Lake, hour: Hour, control: Control) -> DataFrame:
@@ -237,7 +229,7 @@ def _load(lake: Lake, settings: Settings, attempt: int, watermark: int) -> _Load
                 )
 
     rows = lake.read(PLANS).where(F.col("generation") == attempt).select("user_id", "variant", "ring_position", "body")
-    reports = rows.mapInArrow(write, "written long, bytes long, rejected array<string>").collect()  # type: ignore[arg-type]
+    reports = rows.mapInArrow(write, "written long, bytes long, rejected array<string>").collect()
     refused = tuple(user_id for report in reports for user_id in report["rejected"])
     if refused:
         plan = lake.read(PLANS).where((F.col("generation") == attempt) & ~F.col("user_id").isin(*refused))
@@ -286,16 +278,3 @@ def _abort(lake: Lake, store: Store, leased: Control, attempt: int) -> None:
             leased,
             replace(leased, version=leased.version + 1, lease=None, aborted=(*leased.aborted, attempt)),
         )
-
-
-def _merge(lake: Lake, attempt: int) -> None:
-    lake.upsert(PUBLISHED, lake.read(PLANS).where(F.col("generation") == attempt))
-
-
-def _note(lake: Lake, entry: dict[str, Any], retire: int = 0) -> None:
-    """Write the attempt's state to the ledger, and retire the generation that was current before it."""
-    rows = lake.spark.createDataFrame([tuple(entry[name] for name in PUBLICATIONS.columns)], PUBLICATIONS.schema)
-    if retire:
-        old = lake.read(PUBLICATIONS).where((F.col("generation") == retire) & (F.col("state") == "current"))
-        rows = rows.unionByName(old.withColumn("state", F.lit("retired")))
-    lake.upsert(PUBLICATIONS, rows)

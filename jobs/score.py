@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Model, artefact_id: s
     try:
         count = lists.count()
         changed = _changed(lists, lake.read(PUBLISHED), hour, store_id)
-        where = {"date": hour.date, "hour": hour.start.hour, "variant": CHAMPION}
+        where: dict[str, str | int | date] = {"date": hour.date, "hour": hour.start.hour, "variant": CHAMPION}
         rows = changed.withColumns(
             {"model_id": F.lit(model.model_id), **{name: F.lit(value) for name, value in where.items()}}
         )
@@ -132,7 +133,7 @@ def score(users: DataFrame, inputs: Inputs) -> DataFrame:
             for start in range(0, len(batch), inputs.retrieval.batch_users):
                 yield _score_batch(batch.slice(start, inputs.retrieval.batch_users), artefact, scorer)
 
-    return users.mapInArrow(worker, LIST_SCHEMA)  # type: ignore[arg-type]
+    return users.mapInArrow(worker, LIST_SCHEMA)
 
 
 @lru_cache(maxsize=1)

@@ -64,7 +64,9 @@ def run(
         examples.holdout(lake, cut, settings),
         settings,
         folder,
-        lambda stage, epoch, said: progress(f"{stage}, epoch {epoch}: {said}"),
+        lambda stage, epoch, said: progress(
+            f"{stage}, epoch {epoch}: " + ", ".join(f"{name} {value:.4f}" for name, value in said.items())
+        ),
     )
     model_id = f"{cut:%Y%m%dT%H}-{report.sha256[:8]}"
     final = settings.models_path / model_id

@@ -20,7 +20,7 @@ from models.metrics import KS
 from models.tower import TowerShape, TwoTower, bags_of
 from models.types import PROFILE_FIELDS, Floats, Ints, Longs
 
-HISTORY_DROPOUT = 0.5
+HISTORY_DROPOUT = 0.3
 """Share of the watches left out of a training history, so that no single one decides."""
 VALID_MEASURE = f"valid.ndcg@{KS[1]}"
 

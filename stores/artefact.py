@@ -8,7 +8,7 @@ Every array about items is indexed by item_no.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,7 +74,7 @@ class ArtefactContent:
     primary_genre: NDArray[np.uint8]
     """(n,) number of the genre named first; 255: none."""
     genre_names: Sequence[str]
-    """Most frequent first, at most 64."""
+    """At most 64; a name keeps its number in every later artefact (`extend_names`), for rows hold the numbers."""
     vectors: NDArray[np.float32]
     """(n, dim) in the two-tower space."""
     context_items: NDArray[np.float32]
@@ -93,7 +93,7 @@ class ArtefactContent:
     popular: Mapping[str, NDArray[np.int32]]
     """item_nos, best first, by scope: global, trending, new, genre:X, segment:AGE_BAND/REGION."""
     segments: Sequence[str]
-    """AGE_BAND/REGION; a row's segment is an index into these."""
+    """AGE_BAND/REGION; a row's segment is an index into these, so a name keeps its number as genres do."""
     model_version: str
     made_for: str
     """The hour."""
@@ -129,6 +129,14 @@ def region_bits(regions: Sequence[str], region: str | None) -> np.uint64:
     if region is None or region not in regions:
         return EVERYWHERE
     return EVERYWHERE | np.uint64(1) << np.uint64(regions.index(region))
+
+
+def extend_names(before: Sequence[str], wanted: Iterable[str]) -> tuple[str, ...]:
+    """The names of the artefact before, each with the number it had, then those that are new, in their order.
+
+    Stored rows hold numbers of genres and segments, and are read with artefacts made long after them.
+    """
+    return tuple(dict.fromkeys([*before, *wanted]))
 
 
 def licence_bits(regions: Sequence[str], licensed_in: Sequence[str]) -> np.uint64:

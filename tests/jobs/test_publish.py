@@ -10,7 +10,7 @@ import pytest
 
 from conf.errors import DataError, PermanentError
 from conf.hours import Hour
-from jobs import publish
+from jobs import ledger, publish
 from jobs.lake import Lake
 from jobs.manifests import Scored
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, RECOMMENDATIONS
@@ -132,7 +132,7 @@ def test_a_crash_between_switch_and_merge_heals_on_the_next_run(lake, settings, 
 
     scored = recommend(lake, FIRST, {"ann": [1]})
     with monkeypatch.context() as broken:
-        broken.setattr(publish, "_merge", dies)
+        broken.setattr(ledger, "merge", dies)
         with pytest.raises(KeyboardInterrupt):
             publish.run(lake, FIRST, settings, store, scored, lambda: NOW)
     assert served(store, "ann") == [1]

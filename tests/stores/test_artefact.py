@@ -11,6 +11,7 @@ from stores.artefact import (
     EVERYWHERE,
     ArtefactContent,
     encode_fragment,
+    extend_names,
     licence_bits,
     load_artefact,
     region_bits,
@@ -147,3 +148,8 @@ def test_a_fragment_is_the_inside_of_a_json_object():
         "thumbnail": None,
         "metadata": {"genre": ["Sci-Fi"], "year": 1999, "rating": "R"},
     }
+
+
+def test_names_keep_their_numbers_from_artefact_to_artefact():
+    assert extend_names([], ["Drama", "Comedy"]) == ("Drama", "Comedy")
+    assert extend_names(["Drama", "Comedy"], ["Sci-Fi", "Comedy"]) == ("Drama", "Comedy", "Sci-Fi")

@@ -25,9 +25,9 @@ def test_the_example_has_every_column_and_no_bad_row(spark: SparkSession, tmp_pa
     layout = detect(tmp_path)
     assert set(layout.sources) == {"items", "events", "users"}
     rows = {role: read_rows(spark, source) for role, source in layout.sources.items()}
-    for role in rows:
-        given_otherwise = {"context", "event_id"}
-        assert set(rows[role].types) == TAKEN[role] - given_otherwise, role
+    given_otherwise = {"context", "event_id"}
+    for role, read in rows.items():
+        assert set(read.types) == TAKEN[role] - given_otherwise, role
     catalogue = items.own_items(rows["items"])
     latest = datetime(2026, 3, 1, tzinfo=UTC)
     made = events.event_rows(rows["events"], catalogue.select("item_id"), latest, rating_required=False)

@@ -40,7 +40,7 @@ EVENT_LINES = [
     b"ann,alien,2024-01-27T10:00:00Z,watch,6000,true,,tv,2",  # 8
     b"ann,nothing,2024-01-27T10:00:00Z,watch,,,,,",  # 9
     b"ann,alien,tomorrow,watch,,,,,",  # 10
-    b"ann,alien,2024-01-29T00:11:00Z,watch,,,,,",  # 11
+    b"ann,alien,2031-01-29T00:11:00Z,watch,,,,,",  # 11
     b"ann,alien,2024-01-29T00:10:00Z,watch,,false,,,",  # 12: just within the ten minutes
     b"ann,alien,2024-01-27T10:00:00Z,stare,,,,,",  # 13
     b"ann,alien,2024-01-27T10:00:00Z,rate,,,6,,",  # 14

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+
+from models.fit_ranker import platt
+from models.ranker import ItemSide, Ranker, RankerShape, UserSide, genre_shares
+
+SHAPE = RankerShape(dim=4, genres=2, profile=(1, 0, 0, 0), pages=3, positions=5, hidden=(8, 4), dropout=0.1)
+
+
+def sides(users=3, items=5):
+    maker = torch.Generator().manual_seed(1)
+
+    def some(*shape):
+        return torch.randn(*shape, generator=maker)
+
+    user = UserSide(some(users, 4), some(users, 2), torch.zeros(users, 4, dtype=torch.long), torch.arange(users))
+    item = ItemSide(
+        some(users, items, 4), some(users, items, 2), some(users, items), torch.ones(users, items),
+        some(users, items, 2),
+    )  # fmt: skip
+    return user, item
+
+
+def dot(user, item):
+    return torch.einsum("bd,bcd->bc", user.vectors, item.vectors)
+
+
+def test_untrained_it_ranks_as_the_towers_do_and_contexts_say_nothing():
+    ranker = Ranker(SHAPE).eval()
+    user, item = sides()
+    assert torch.equal(ranker.deep(user, item), dot(user, item))
+    assert not ranker.context_rows(*(torch.zeros(3, dtype=torch.long) for _ in range(3))).any()
+
+
+def test_a_share_of_nothing_gives_back_the_inner_product():
+    ranker = Ranker(SHAPE).eval()
+    torch.nn.init.normal_(ranker.last.weight)
+    torch.nn.init.constant_(ranker.dot_scale, 2.0)
+    user, item = sides()
+    assert not torch.allclose(ranker.deep(user, item), dot(user, item))
+    ranker.share.fill_(0)
+    assert torch.equal(ranker.deep(user, item), dot(user, item))
+
+
+def test_an_items_unknown_popularity_is_not_read():
+    _, item = sides()
+    unknown = ItemSide(item.vectors, item.genres, item.popularity, torch.zeros_like(item.popularity), item.years)
+    other = ItemSide(item.vectors, item.genres, item.popularity + 9, torch.zeros_like(item.popularity), item.years)
+    assert torch.equal(unknown.features(), other.features())
+
+
+def test_genre_shares_divide_the_history():
+    genres = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    history = torch.tensor([[-1, 0, 0, 0, 1], [-1, -1, -1, -1, -1]])
+    assert genre_shares(history, genres).tolist() == [[0.75, 0.25], [0, 0]]
+
+
+def test_platt_finds_the_logistic_that_made_the_labels():
+    rng = np.random.default_rng(5)
+    logits = rng.normal(3, 2, 40_000)
+    labels = (rng.random(40_000) < 1 / (1 + np.exp(-(0.5 * logits - 2)))).astype(np.float32)
+    assert platt(logits, labels) == pytest.approx((0.5, -2), abs=0.07)
+
+
+def test_platt_refuses_too_little_data_and_scores_that_point_the_wrong_way():
+    rng = np.random.default_rng(5)
+    logits = rng.normal(size=1000)
+    assert platt(logits[:100], (logits[:100] > 0).astype(np.float32)) is None
+    assert platt(logits, np.zeros(1000, np.float32)) is None
+    assert platt(logits, (logits + rng.normal(size=1000) < 0).astype(np.float32)) is None
