@@ -7,7 +7,7 @@ STAMPS := $(VENV)/stamps
 UV := $(BIN)/uv
 PACKAGES := conf models stores jobs serving sim assets dagster_project cli bench
 INITS := $(wildcard $(addsuffix /__init__.py,$(PACKAGES)))
-CODE := $(patsubst %/__init__.py,%,$(INITS)) tests
+CODE := $(patsubst %/__init__.py,%,$(INITS))
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header --quiet
 

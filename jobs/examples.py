@@ -62,8 +62,8 @@ def run(lake: Lake, day: date, cut: datetime, settings: Settings) -> Result:
 def holdout(lake: Lake, cut: datetime, settings: Settings) -> pa.Table:
     """The users measured: what they had watched, what they watched next, and who they are.
 
-    Columns: user_id, history (positives, oldest first), seen (all watched before), relevant (the held-out
-    positives), watches, and the profile. At most training.holdout_users rows, chosen by hash.
+    Columns: user_id, history (positives, oldest first), seen (all positives before), relevant (the held-out
+    ones), watches, and the profile. At most training.holdout_users rows, chosen by hash.
     """
     moments = _moments(lake, cut, settings)
     watches = moments.where(F.col("event_type") == WATCH)
@@ -72,7 +72,8 @@ def holdout(lake: Lake, cut: datetime, settings: Settings) -> pa.Table:
         F.array_sort(F.collect_list(F.when(F.col("liked") & ~held, F.struct("timestamp", "event_id", "item_no"))))
         .getField("item_no")
         .alias("history"),
-        F.array_sort(F.collect_set(F.when(~held, F.col("item_no")))).alias("seen"),
+        F.array_sort(F.collect_set(F.when(F.col("liked") & ~held, F.col("item_no")))).alias("seen"),
+        F.count_if(~held).cast("int").alias("watches"),
         F.array_sort(F.collect_set(F.when(F.col("liked") & held, F.col("item_no")))).alias("relevant"),
     )
     measured = by_user.withColumn("relevant", F.array_except("relevant", "seen")).where(F.size("relevant") > 0)
@@ -85,7 +86,7 @@ def holdout(lake: Lake, cut: datetime, settings: Settings) -> pa.Table:
     return (
         chosen.join(_users(lake), on="user_id", how="inner")
         .select(
-            "user_id", newest.alias("history"), "seen", "relevant", F.size("seen").alias("watches"), *PROFILE_COLUMNS
+            "user_id", newest.alias("history"), "seen", "relevant", "watches", *PROFILE_COLUMNS
         )
         .orderBy("user_id")
         .toArrow()

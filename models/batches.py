@@ -144,7 +144,7 @@ def _window(
     def rows(start: int, stop: int | None) -> Iterator[pa.RecordBatch]:
         passed = 0
         for batch in source.batches(splits):
-            kept = batch.filter(pc.equal(batch.column("label"), 1)) if positives_only else batch
+            kept = positives(batch) if positives_only else batch
             first, last = max(start - passed, 0), len(kept) if stop is None else min(stop - passed, len(kept))
             passed += len(kept)
             if first < last:
@@ -161,6 +161,12 @@ def _window(
         yield batch
     if skip and left:
         yield from rows(0, min(skip, left))
+
+
+def positives(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The watches that count as positive, each once: an impression that led to one tells of the same watch."""
+    watched = pc.equal(batch.column("origin"), "watch")
+    return batch.filter(pc.and_(watched, pc.equal(batch.column("label"), 1)))
 
 
 def _shuffled(parts: Sequence[Examples], rng: np.random.Generator) -> Examples:
@@ -190,14 +196,13 @@ PAGES = ("home", "search", "similar")
 
 def survey(source: ExampleSource, splits: Collection[str], n: int) -> Survey:
     """Count positives by item, and collect the vocabularies of the users' features."""
-    positives = np.zeros(n, np.int64)
+    counts = np.zeros(n, np.int64)
     values: dict[str, set[str]] = {name: set() for name in PROFILE_FIELDS} | {"page": set(PAGES)}
     examples = impressions = 0
     for batch in source.batches(splits):
-        liked = batch.filter(pc.equal(batch.column("label"), 1)).column("item_no").to_numpy()
-        positives += np.bincount(liked, minlength=n)
+        counts += np.bincount(positives(batch).column("item_no").to_numpy(), minlength=n)
         examples += len(batch)
         impressions += pc.sum(pc.equal(batch.column("origin"), "impression")).as_py() or 0
         for name, known in values.items():
             known.update(value for value in pc.unique(batch.column(name)).to_pylist() if value is not None)
-    return Survey(positives, examples, impressions, {name: sorted(known) for name, known in values.items()})
+    return Survey(counts, examples, impressions, {name: sorted(known) for name, known in values.items()})

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.batches import ExampleSource, padded_history
+from models.batches import ExampleSource, padded_history, positives
 from models.metrics import summary
 from models.types import PROFILE_FIELDS, Floats, Ints, Longs, UserBatch
 
@@ -78,7 +78,8 @@ def valid_cases(source: ExampleSource, history: int, limit: int) -> Cases:
     parts: list[pa.Table] = []
     users: set[str] = set()
     for batch in source.batches(["valid"]):
-        table = pa.table({name: batch.column(name) for name in columns}).filter(pc.equal(batch.column("label"), 1))
+        liked = positives(batch)
+        table = pa.table({name: liked.column(name) for name in columns})
         fresh = pc.unique(table["user_id"]).to_pylist()
         users.update(sorted(set(fresh) - users)[: max(limit - len(users), 0)])
         parts.append(table.filter(pc.is_in(table["user_id"], pa.array(sorted(users), pa.string()))))

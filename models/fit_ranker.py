@@ -30,8 +30,6 @@ RERANKED = 500
 """Items, the towers' best, that are ranked anew in validation."""
 WEIGHT_DECAY = 0.01
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-TYPICAL_BEST = 3.0
-"""Where the relative logit of a list's first item lies on average: shown as a score of about .95."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ class RankerStep:
     def loss(self, batch: Examples, rng: np.random.Generator) -> Tensor | None:
         """Listwise loss of the positives, plus the pointwise loss of the impressions; None if there are neither."""
         parts = []
-        positives = batch.take((batch.label == 1) & (batch.weight > 0))
+        positives = batch.take((batch.label == 1) & ~batch.impression & (batch.weight > 0))
         if len(positives):
             parts.append(self.listwise(positives, batch.item_no[(batch.label == 0) & ~batch.impression], rng))
         shown = batch.take(batch.impression)
@@ -253,56 +251,3 @@ class Judge:
     def typical_best(self) -> float:
         """Mean over users of the highest logit."""
         return float(torch.cat([deep.max(1).values for _, deep in self.logits()]).mean())
-
-
-@torch.no_grad()
-def calibrate(ranker: Ranker, run: RankerRun, settings: Settings) -> bool:
-    """Set ranker.calibration from the impressions of split valid; False where there are too few, or no signal.
-
-    Platt scaling (Platt, 1999): p = sigmoid(a · logit + b). The logits are those of position 0, unknown context
-    included, as the service will see them. Without it the scale is left as it is and the level set so that the
-    first item of a list lies at TYPICAL_BEST.
-    """
-    step = RankerStep(ranker.eval(), run, settings)
-    logits, labels = [], []
-    size, history = settings.ranker.batch, settings.training.history
-    for batch in stream(run.source, ["valid"], run.survey.vocabularies, history, size, [settings.seed, 5],
-                        limit=settings.ranker.examples_per_epoch):  # fmt: skip
-        shown = batch.take(batch.impression)
-        if len(shown):
-            side = step.side.take(torch.from_numpy(shown.item_no[:, None]))
-            deep = ranker.deep(step.user_side(shown), side) + step.context(shown, side)
-            logits.append(deep[:, 0].double().cpu().numpy())
-            labels.append(shown.label)
-    fitted = platt(np.concatenate(logits), np.concatenate(labels)) if logits else None
-    if fitted:
-        ranker.calibration.copy_(torch.tensor(fitted))
-        return True
-    if run.cases is not None and len(run.cases):
-        best = Judge(step, run.cases, run.survey.vocabularies).typical_best()
-        ranker.calibration.copy_(torch.tensor([1.0, TYPICAL_BEST - best]))
-    return False
-
-
-MIN_SHOWN = 200
-"""Impressions, and a tenth of them of either label, that a calibration needs."""
-
-
-def platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float] | None:
-    """(a, b) of the logistic regression of labels on logits by Newton's method; None if too little data or a ≤ 0."""
-    positives = float(labels.sum())
-    if len(labels) < MIN_SHOWN or min(positives, len(labels) - positives) < MIN_SHOWN / 10:
-        return None
-    centre, spread = float(logits.mean()), float(logits.std()) or 1.0
-    x = np.stack([(logits - centre) / spread, np.ones(len(logits))], 1)
-    w = np.array([1.0, np.log(positives / (len(labels) - positives))])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-x @ w))
-        gradient = x.T @ (p - labels) + 1e-6 * w
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        w = w - np.clip(step, -2, 2)
-        if np.abs(step).max() < 1e-10:
-            break
-    a = w[0] / spread
-    return (float(a), float(w[1] - a * centre)) if a > 0 else None

@@ -17,9 +17,10 @@ import torch
 from conf.settings import Settings
 from models import content
 from models.batches import ExampleSource, Survey, survey
+from models.calibration import calibrate
 from models.encoding import Catalogue, encode, read_catalogue, to_json
 from models.evaluation import Cases, holdout_cases, measure, valid_cases
-from models.fit_ranker import RankerRun, calibrate, fit_ranker, new_ranker
+from models.fit_ranker import RankerRun, fit_ranker, new_ranker
 from models.fit_tower import TowerRun, dot_scores, fit_tower, new_tower
 from models.fitting import Fitted, Report, reproducible
 from models.measuring import measure_lists

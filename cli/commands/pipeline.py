@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,18 +96,15 @@ def _print(context: Context, summary: RunSummary) -> None:
 
 
 def metric_rows(metrics: Mapping[str, float]) -> tuple[list[str], list[list[str]]]:
-    """A row for each model that was measured, a column for each measure and cut-off K, from `model.measure@K`."""
-    columns = [f"{measure}@{k}" for measure in MEASURES for k in CUTOFFS]
-    present = [column for column in columns if any(f"{model}.{column}" in metrics for model in MODELS)]
+    """A row for each measure and cut-off K, a column for each model that was measured, from `model.measure@K`."""
+    models = [model for model in MODELS if any(name.startswith(f"{model}.") for name in metrics)]
     body = [
-        [
-            model,
-            *(f"{metrics[f'{model}.{column}']:.4f}" if f"{model}.{column}" in metrics else "–" for column in present),
-        ]
-        for model in MODELS
-        if any(f"{model}.{column}" in metrics for column in present)
+        [f"{measure}@{k}", *(f"{metrics.get(f'{model}.{measure}@{k}', nan):.4f}" for model in models)]
+        for measure in MEASURES
+        for k in CUTOFFS
+        if any(f"{model}.{measure}@{k}" in metrics for model in models)
     ]
-    return ["model", *present], body
+    return ["", *models], body
 
 
 @click.command()

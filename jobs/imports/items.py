@@ -10,6 +10,7 @@ from jobs.imports.checking import Fields, keep_first
 from jobs.imports.layouts import GENRE_FLAG
 from jobs.imports.reading import FILE, LINE, REASON, Rows
 from jobs.tables import ITEMS
+from stores.records import MAX_REGION_BYTES
 
 STRICTEST_MATURITY = 4
 NO_GENRES = ("(no genres listed)", "unknown")
@@ -44,6 +45,9 @@ def own_items(rows: Rows) -> DataFrame:
     status = F.lower(fields.take_or_null("status", values.text, "string"))
     fields.reject(~status.isin("active", "inactive"), "status is neither active nor inactive")
     regions = fields.take("regions", values.words)
+    if regions is not None:
+        too_long = F.exists(regions, lambda region: F.octet_length(region) > MAX_REGION_BYTES)
+        fields.reject(too_long, f"a region has more than {MAX_REGION_BYTES} bytes")
     columns: dict[str, Column | None] = {
         "item_id": item_id,
         "title": fields.take_or_null("title", values.text, "string"),

@@ -9,6 +9,7 @@ from jobs.imports import values
 from jobs.imports.checking import Fields, keep_first, user_id
 from jobs.imports.reading import FILE, LINE, REASON, Rows
 from jobs.tables import USERS
+from stores.records import MAX_REGION_BYTES
 
 STRICTEST_LIMIT = 0
 _BANDS = ((18, "Under 18"), (25, "18-24"), (35, "25-34"), (45, "35-44"), (50, "45-49"), (56, "50-55"))
@@ -22,12 +23,14 @@ def own_users(rows: Rows) -> DataFrame:
     who = user_id(fields, values.text)
     limit = fields.take_or_null("maturity_limit", values.whole, "long")
     fields.reject((limit < 0) | (limit > 4), "maturity_limit is not 0 to 4")
+    profile = {
+        name: fields.take_or_null(name, values.text, "string")
+        for name in ("age_band", "gender", "region", "subscription_tier")
+    }
+    fields.reject(F.octet_length(profile["region"]) > MAX_REGION_BYTES, f"region has more than {MAX_REGION_BYTES} bytes")
     columns = {
         "user_id": who,
-        **{
-            name: fields.take_or_null(name, values.text, "string")
-            for name in ("age_band", "gender", "region", "subscription_tier")
-        },
+        **profile,
         "maturity_limit": F.coalesce(limit, F.lit(STRICTEST_LIMIT)),
         "created_at": fields.take_or_null("created_at", values.moment, "timestamp"),
     }
