@@ -85,9 +85,7 @@ def holdout(lake: Lake, cut: datetime, settings: Settings) -> pa.Table:
     )
     return (
         chosen.join(_users(lake), on="user_id", how="inner")
-        .select(
-            "user_id", newest.alias("history"), "seen", "relevant", "watches", *PROFILE_COLUMNS
-        )
+        .select("user_id", newest.alias("history"), "seen", "relevant", "watches", *PROFILE_COLUMNS)
         .orderBy("user_id")
         .toArrow()
     )

@@ -17,6 +17,9 @@ SMALL_SPARK = [
     "spark.master=local[2]",
     "spark.shuffle_partitions=2",
     "spark.driver_memory=2g",
+    # Tests run many small queries once: compiling them well costs more than running them.
+    "spark.conf={spark.driver.defaultJavaOptions: '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC',"
+    " spark.sql.codegen.wholeStage: 'false'}",
 ]
 
 

@@ -27,7 +27,9 @@ def own_users(rows: Rows) -> DataFrame:
         name: fields.take_or_null(name, values.text, "string")
         for name in ("age_band", "gender", "region", "subscription_tier")
     }
-    fields.reject(F.octet_length(profile["region"]) > MAX_REGION_BYTES, f"region has more than {MAX_REGION_BYTES} bytes")
+    fields.reject(
+        F.octet_length(profile["region"]) > MAX_REGION_BYTES, f"region has more than {MAX_REGION_BYTES} bytes"
+    )
     columns = {
         "user_id": who,
         **profile,

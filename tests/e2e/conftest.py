@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+QUICK_START = {"spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 SMALL = {
-    "spark": {"master": "local[2]", "driver_memory": "2g", "shuffle_partitions": 2},
+    "spark": {"master": "local[2]", "driver_memory": "2g", "shuffle_partitions": 2, "conf": QUICK_START},
     "tower": {"hidden": [32], "dim": 16, "epochs": 2, "min_steps": 20, "batch": 256},
     "ranker": {"hidden": [32], "epochs": 1},
     "retrieval": {"ann": 100, "total": 300, "list_size": 50},
