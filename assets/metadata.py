@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from jobs.tables import Table
 from models.training import TrainReport
@@ -59,7 +60,7 @@ def curves(report: TrainReport) -> dg.MetadataValue:
         f"{stage}: {name}": values
         for stage, by_name in report.curves.items()
         for name, values in by_name.items()
-        if values
+        if len(values) > 1
     }
     return _plot("epoch", lines)
 
@@ -77,6 +78,7 @@ def _plot(x_label: str, lines: Mapping[str, Sequence[float]]) -> dg.MetadataValu
         axes.plot(range(1, len(values) + 1), values, marker="." if len(values) < 30 else "")
         axes.set_title(name, fontsize=9)
         axes.set_xlabel(x_label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=90)

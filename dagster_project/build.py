@@ -45,7 +45,6 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         HOURLY,
         dg.AssetSelection.assets(*hourly_assets),
         description="Features, lists and their publication for one hour.",
-        partitions_def=parts.hourly,
         # One process, so one JVM a run: Spark's start costs more than what two assets at once would save.
         executor_def=dg.in_process_executor,
     )
@@ -53,7 +52,6 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         DAILY,
         dg.AssetSelection.assets(*daily_assets),
         description="Examples, training, measuring and deployment of one day.",
-        partitions_def=parts.daily,
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(

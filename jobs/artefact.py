@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
+from conf.vocabulary import NO_GENRE
 from jobs.catalogue import catalogue
 from jobs.lake import Lake
 from jobs.manifests import Built, built_before, encoded_folder, save
@@ -31,7 +32,6 @@ from models.similar import similar_items
 from stores.artefact import (
     MAX_GENRES,
     MAX_REGIONS,
-    NO_GENRE,
     ArtefactContent,
     encode_fragment,
     extend_names,

@@ -20,6 +20,7 @@ from pyspark.sql.types import StructType
 
 from conf.hours import Hour
 from conf.settings import Retrieval, Settings
+from conf.vocabulary import LABELS, NO_ANCHOR, Source
 from jobs.events import window_start
 from jobs.lake import Lake
 from jobs.manifests import Scored, encoded_folder, save
@@ -33,17 +34,7 @@ from models.scoring import Scorer
 from models.types import CandidateLists, CatalogueArrays, ScoredLists
 from stores.artefact import Artefact, load_artefact
 from stores.base import VARIANTS
-from stores.records import (
-    LABELS,
-    NO_ANCHOR,
-    UNKNOWN_SEGMENT,
-    ListBody,
-    Source,
-    body_hash,
-    encode_body,
-    pack_vector,
-    score_byte,
-)
+from stores.records import UNKNOWN_SEGMENT, ListBody, body_hash, encode_body, pack_vector, score_byte
 
 CHAMPION = VARIANTS[0]
 LIST_COLUMNS = ("user_id", "items", "embedding", "segment", "region", "maturity_limit", "body", "hash")

@@ -24,12 +24,13 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from conf.vocabulary import EVENT_TYPES
+
 TEXT, INT, LONG, FLOAT, DOUBLE = StringType(), IntegerType(), LongType(), FloatType(), DoubleType()
 BOOL, TIME, DAY, BYTES = BooleanType(), TimestampType(), DateType(), BinaryType()
 HISTORY_HOUR = -1
 """`hour` of imported history, which is written to one partition a year instead of one an hour."""
 
-EVENT_TYPES = ("impression", "click", "watch", "add_to_list", "rate", "not_interested")
 DAYPARTS = ("night", "morning", "afternoon", "evening")
 """Quarters of the UTC day: 0–5, 6–11, 12–17, 18–23."""
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.settings import Retrieval
-from models.types import NO_ANCHOR, Bytes, CandidateLists, Floats, Ints, Source
+from conf.vocabulary import NO_ANCHOR, Source
+from models.types import Bytes, CandidateLists, Floats, Ints
 
 ORDER = (Source.SIMILAR, Source.GENRE, Source.NEW, Source.TRENDING, Source.ANN, Source.POPULAR)
 MAX_GENRES = 10

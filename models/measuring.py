@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from conf.settings import Settings
+from conf.vocabulary import EVERYWHERE, NO_GENRE
 from models import content
 from models.encoding import EncodedItems
 from models.evaluation import Cases
@@ -13,16 +14,7 @@ from models.metrics import summary
 from models.modelfiles import Model
 from models.scoring import Scorer
 from models.similar import similar_items
-from models.types import (
-    EVERYWHERE,
-    NO_GENRE,
-    CandidateLists,
-    CatalogueArrays,
-    Filters,
-    Floats,
-    Ints,
-    Longs,
-)
+from models.types import CandidateLists, CatalogueArrays, Filters, Floats, Ints, Longs
 
 
 def measure_lists(

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-NO_GENRE = 255
-"""primary_genre of an item without genres. Such items do not count as being alike."""
-
+from conf.vocabulary import NO_GENRE
 
 FEW = 16
 """Up to this many, comparing each with each is faster than np.isin, which sorts."""

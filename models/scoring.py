@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from conf.settings import Retrieval
+from conf.vocabulary import NO_ANCHOR, NO_GENRE
 from models import candidates
 from models.batches import profile_numbers
 from models.encoding import EncodedItems
@@ -24,8 +25,6 @@ from models.modelfiles import Model, load_model
 from models.ranker import UserSide, genre_shares
 from models.types import (
     LOGIT_GRID,
-    NO_ANCHOR,
-    NO_GENRE,
     Bytes,
     CandidateLists,
     CatalogueArrays,

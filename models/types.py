@@ -6,7 +6,6 @@ An item is known by its item_no, its row in every array about items; -1 pads arr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,25 +18,8 @@ Bits = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
 
 PROFILE_FIELDS = ("age_band", "gender", "region", "subscription_tier")
-NO_ANCHOR = 31
-"""Anchor of a candidate that nothing in particular led to."""
-NO_GENRE = 255
-"""Primary genre of an item without genres."""
-EVERYWHERE = np.uint64(1) << np.uint64(63)
-"""The bit of `CatalogueArrays.licensed` that stands for every region."""
 LOGIT_GRID = 4096
 """Logits are ordered on a grid of this many steps a unit, coarser than the noise of float32 sums."""
-
-
-class Source(IntEnum):
-    """Where a candidate came from; the numbers are those of the stored row."""
-
-    ANN = 0
-    SIMILAR = 1
-    GENRE = 2
-    TRENDING = 3
-    NEW = 4
-    POPULAR = 5
 
 
 @dataclass(frozen=True)

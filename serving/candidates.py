@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.vocabulary import LABELS, Source
 from serving.follower import Snapshot
 from stores.artefact import Artefact
-from stores.records import LABELS, ListBody, Source, logit_of
+from stores.records import ListBody, logit_of
 
 PERSONALIZED, SEGMENT, POPULAR, SIMILAR = "personalized", "segment", "popular", "similar"
 REASONS = (*LABELS, "segment", "alike")

@@ -8,9 +8,9 @@ from enum import StrEnum
 
 import numpy as np
 
+from conf.vocabulary import EVERYWHERE
 from serving.follower import Snapshot
 from serving.metrics import Metrics
-from stores.artefact import EVERYWHERE
 from stores.base import Store, StoreTimeout, choose
 from stores.records import ListBody
 from stores.sessions.base import Sessions

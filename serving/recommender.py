@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.rules import Rules
+from conf.vocabulary import NO_ANCHOR, Source
 from models.rerank import allowed, diversify
 from serving.candidates import REASONS, Candidates, fallbacks, of_genre, personal, similar
 from serving.follower import Snapshot
@@ -20,7 +21,7 @@ from serving.lookup import STRANGER, Known, Outcome, Viewer, know
 from serving.metrics import Metrics
 from stores.artefact import Artefact
 from stores.base import Store
-from stores.records import NO_ANCHOR, ListBody, Source
+from stores.records import ListBody
 from stores.sessions.base import Sessions
 
 HOME = "home"

@@ -18,15 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import DataError
+from conf.vocabulary import EVERYWHERE, NO_GENRE
 from stores.folders import publish_folder, read_folder
 from stores.texts import Texts
 
 FORMAT = 1
-EVERYWHERE = np.uint64(1) << np.uint64(63)
-"""Licence bit of what may be shown in every region, and to viewers whose region is unknown."""
 MAX_REGIONS = 63
 MAX_GENRES = 64
-NO_GENRE = 255
 ID_DIGITS = 32
 
 _ARRAYS: Mapping[str, tuple[str, int]] = {

@@ -14,7 +14,6 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from enum import IntEnum
 from hashlib import blake2b
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import DataError
+from conf.vocabulary import NO_ANCHOR, Source
 
 FORMAT = 1
 DIM = 128
@@ -31,8 +31,6 @@ MAX_ANCHORS = 5
 MAX_REGION_BYTES = 6
 MAX_ITEM_NO = 0xFFFFFE
 MAX_MATURITY = 4
-NO_ANCHOR = 31
-"""Anchor of an item whose source has none, or whose genre has a number above 30."""
 UNKNOWN_SEGMENT = 0xFFFF
 
 LOGIT_SHIFT, LOGIT_STEPS = 8.0, 16.0
@@ -47,24 +45,6 @@ _PROBABILITIES: NDArray[np.float32] = (1 / (1 + np.exp(-_LOGITS))).astype(np.flo
 
 class CorruptRecord(DataError):
     """The bytes are not a row that `encode_row` wrote."""
-
-
-class Source(IntEnum):
-    """Where a candidate came from."""
-
-    ANN = 0
-    SIMILAR = 1
-    GENRE = 2
-    TRENDING = 3
-    NEW = 4
-    POPULAR = 5
-
-    @property
-    def label(self) -> str:
-        return self.name.lower()
-
-
-LABELS = tuple(source.label for source in Source)
 
 
 def score_byte(logit: NDArray[Any]) -> NDArray[np.uint8]:

@@ -8,11 +8,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import MapType, StringType, StructType
 
+from conf.vocabulary import EVENT_TYPES
 from jobs.imports import values
 from jobs.imports.checking import Fields, user_id
 from jobs.imports.items import reject_unknown_items
 from jobs.imports.reading import FILE, LINE, REASON, Rows
-from jobs.tables import CONTEXT, EVENT_TYPES, EVENTS, HISTORY_HOUR
+from jobs.tables import CONTEXT, EVENTS, HISTORY_HOUR
 
 LIKED_FROM = 4.0
 """A rating from here on counts as watched to the end."""

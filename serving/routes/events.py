@@ -101,7 +101,11 @@ def _check_clock(moment: datetime, parts: Service) -> None:
 
 
 def _row(user_id: str, event: EventIn) -> dict[str, Any]:
-    event_id = event.event_id or derive_event_id(user_id, event.event_type, event.item_id, event.timestamp)
+    """The event as the log keeps it. An id that the client gave is its user's alone: nobody can use up another's."""
+    if event.event_id is None:
+        event_id = derive_event_id(user_id, event.event_type, event.item_id, event.timestamp)
+    else:
+        event_id = derive_event_id(user_id, "given", event.event_id, "")
     return {"user_id": user_id, **event.model_dump(), "event_id": event_id}
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-EVENT_TYPES = ("impression", "click", "watch", "add_to_list", "rate", "not_interested")
-"""The order is part of the stored format: append only."""
 MAX_EVENTS = 100
 
 

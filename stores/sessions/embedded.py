@@ -11,8 +11,9 @@ from pathlib import Path
 
 import lmdb
 
+from conf.vocabulary import EVENT_TYPES
 from stores.lmdb_env import LmdbFolder, as_store_error
-from stores.sessions.base import EVENT_TYPES, MAX_EVENTS, SessionEvent, Sessions
+from stores.sessions.base import MAX_EVENTS, SessionEvent, Sessions
 
 _EVENT = struct.Struct("<iBd")
 _DATABASE = b"sessions"

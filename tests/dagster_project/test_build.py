@@ -94,7 +94,7 @@ def test_partitions_and_schedules_follow_the_data(
         assert hourly.get_first_partition_key() == "2026-11-20-07:00"
     else:
         assert list(hourly.get_partition_keys()) == hours
-    assert {schedule.name for schedule in definitions.resolve_repository().schedule_defs} == schedules
+    assert {schedule.name for schedule in definitions.get_repository_def().schedule_defs} == schedules
     assert definitions.resolve_job_def(DAILY).partitions_def is not None
 
 

@@ -29,5 +29,6 @@ def test_ignored_impressions_that_were_sampled_count_for_those_left_out() -> Non
 def test_there_is_no_fit_without_enough_data_or_without_a_signal() -> None:
     logits, labels = shown(MIN_SHOWN - 1, 1.0, 0.0)
     assert platt(logits, labels, np.ones(len(logits))) is None
+    assert platt(np.zeros(5_000), np.zeros(5_000, np.float32), np.ones(5_000)) is None
     logits, labels = shown(5_000, -0.5, 0.0)
     assert platt(logits, labels, np.ones(len(logits))) is None

@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conf.loading import load
+from conf.vocabulary import NO_ANCHOR, Source
 from models import candidates
-from models.types import NO_ANCHOR, CandidateLists, Source
+from models.types import CandidateLists
 
 RETRIEVAL = load({}, ["retrieval.per_watch=3", "retrieval.per_genre=3"]).settings.retrieval
 NOBODY = np.zeros((1, 2), np.float32)

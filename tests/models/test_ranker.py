@@ -1,8 +1,5 @@
-import numpy as np
-import pytest
 import torch
 
-from models.fit_ranker import platt
 from models.ranker import ItemSide, Ranker, RankerShape, UserSide, genre_shares
 
 SHAPE = RankerShape(dim=4, genres=2, profile=(1, 0, 0, 0), pages=3, positions=5, hidden=(8, 4), dropout=0.1)
@@ -54,18 +51,3 @@ def test_genre_shares_divide_the_history():
     genres = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     history = torch.tensor([[-1, 0, 0, 0, 1], [-1, -1, -1, -1, -1]])
     assert genre_shares(history, genres).tolist() == [[0.75, 0.25], [0, 0]]
-
-
-def test_platt_finds_the_logistic_that_made_the_labels():
-    rng = np.random.default_rng(5)
-    logits = rng.normal(3, 2, 40_000)
-    labels = (rng.random(40_000) < 1 / (1 + np.exp(-(0.5 * logits - 2)))).astype(np.float32)
-    assert platt(logits, labels) == pytest.approx((0.5, -2), abs=0.07)
-
-
-def test_platt_refuses_too_little_data_and_scores_that_point_the_wrong_way():
-    rng = np.random.default_rng(5)
-    logits = rng.normal(size=1000)
-    assert platt(logits[:100], (logits[:100] > 0).astype(np.float32)) is None
-    assert platt(logits, np.zeros(1000, np.float32)) is None
-    assert platt(logits, (logits + rng.normal(size=1000) < 0).astype(np.float32)) is None

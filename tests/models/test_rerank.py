@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.rerank import NO_GENRE, allowed, diversify
+from conf.vocabulary import NO_GENRE
+from models.rerank import allowed, diversify
 
 US, EVERYWHERE = np.uint64(1), np.uint64(1 << 63)
 NOW = 1_000.0

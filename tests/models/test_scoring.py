@@ -6,11 +6,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from conf.vocabulary import EVERYWHERE, NO_ANCHOR, Source
 from models import rerank
 from models.measuring import counted_lists, genre_weights, open_catalogue
 from models.modelfiles import encode_items, load_model
 from models.scoring import Scorer
-from models.types import EVERYWHERE, NO_ANCHOR, CandidateLists, Filters, Source, UserBatch
+from models.types import CandidateLists, Filters, UserBatch
 from tests.models.blocks import BLOCK, PROFILE, block_of
 
 ITEMS = 2 * BLOCK

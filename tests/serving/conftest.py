@@ -19,14 +19,15 @@ import pytest
 from conf.loading import load
 from conf.rules import Rules, load_rules
 from conf.settings import Settings
+from conf.vocabulary import EVERYWHERE, NO_ANCHOR, Source
 from serving.app import create_app
 from serving.auth import make_token
 from serving.follower import Follower
 from serving.metrics import Metrics
-from stores.artefact import EVERYWHERE, ArtefactContent, encode_fragment, write_artefact
+from stores.artefact import ArtefactContent, encode_fragment, write_artefact
 from stores.base import Control, Generation, Row, Store
 from stores.opening import open_eventlog, open_sessions, open_store
-from stores.records import NO_ANCHOR, ListBody, Source, encode_body, encode_row, pack_vector
+from stores.records import ListBody, encode_body, encode_row, pack_vector
 
 NOW = datetime(2026, 11, 23, 13, 30, tzinfo=UTC)
 ITEMS = 12

@@ -58,7 +58,9 @@ def test_the_same_event_has_the_same_id_and_a_given_one_is_kept(client):
     first, again = send(client), send(client, timestamp="2026-11-23T14:29:00+01:00")
     assert first.json["event_id"] == again.json["event_id"]
     assert send(client, item_id="m4").json["event_id"] != first.json["event_id"]
-    assert send(client, event_id="mine").json["event_id"] == "mine"
+    mine = send(client, event_id="mine").json["event_id"]
+    assert send(client, event_id="mine", item_id="m4").json["event_id"] == mine
+    assert mine not in ("mine", first.json["event_id"])
 
 
 @pytest.mark.parametrize(

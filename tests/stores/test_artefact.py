@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from conf.errors import DataError
+from conf.vocabulary import EVERYWHERE
 from stores.artefact import (
-    EVERYWHERE,
     ArtefactContent,
     encode_fragment,
     extend_names,

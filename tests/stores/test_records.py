@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conf.errors import DataError
+from conf.vocabulary import Source
 from stores.base import MAX_ROW_BYTES, MAX_USER_ID_BYTES
 from stores.records import (
     DIM,
@@ -17,7 +18,6 @@ from stores.records import (
     VECTOR_BYTES,
     CorruptRecord,
     ListBody,
-    Source,
     body_hash,
     decode_row,
     encode_body,

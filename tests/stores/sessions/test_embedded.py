@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
-from jobs.tables import EVENT_TYPES as TABLE_EVENT_TYPES
+from conf.vocabulary import EVENT_TYPES
+from conf.vocabulary import EVENT_TYPES as TABLE_EVENT_TYPES
 from stores.base import StoreUnavailable
-from stores.sessions.base import EVENT_TYPES, MAX_EVENTS, SessionEvent
+from stores.sessions.base import MAX_EVENTS, SessionEvent
 from stores.sessions.embedded import EmbeddedSessions
 
 
