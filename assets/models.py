@@ -19,7 +19,7 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(MODELS)},
     )
     def models(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        day, cut = training_day(context)
+        day, cut = training_day(context, topshelf.now())
         result = train.run(topshelf.lake(), day, cut, topshelf.settings(), topshelf.now(), context.log.info)
         return dg.MaterializeResult(
             metadata={

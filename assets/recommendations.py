@@ -26,7 +26,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 hour,
                 settings,
                 train.need_deployed(lake, settings),
-                manifests.built(settings, hour).artefact_id,
+                manifests.built(settings, hour),
                 publish.store_id(store),
             )
         return dg.MaterializeResult(

@@ -10,9 +10,12 @@ from assets.resources import HOUR_TAG
 from conf.hours import DAY_FORMAT, Hour
 
 
-def training_day(context: dg.AssetExecutionContext) -> tuple[date, datetime]:
-    """The day of a training and its cut: the end of the day, or of the hour that the run was asked to train for."""
+def training_day(context: dg.AssetExecutionContext, now: datetime) -> tuple[date, datetime]:
+    """The day of a training and its cut: the end of the day, or of the hour that the run was asked to train for.
+
+    On a day that is not over the cut is the start of the hour that is under way: what is held out must be a whole day.
+    """
     start = datetime.strptime(context.partition_key, DAY_FORMAT).replace(tzinfo=UTC)
     hour = context.run.tags.get(HOUR_TAG)
-    end = start + timedelta(days=1)
+    end = min(start + timedelta(days=1), Hour.of(now).start)
     return start.date(), end if hour is None else min(end, Hour.parse(hour).end)

@@ -19,7 +19,7 @@ def training_examples_asset(partitions: Partitions) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(TRAINING_EXAMPLES)},
     )
     def training_examples(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        day, cut = training_day(context)
+        day, cut = training_day(context, topshelf.now())
         result = job.run(topshelf.lake(), day, cut, topshelf.settings())
         return dg.MaterializeResult(
             metadata={

@@ -16,7 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from conf.errors import ConfigError
-from conf.settings import Settings
+from conf.settings import Section, Settings
 
 CONF_DIR = Path(__file__).parent
 PREFIX = "TOPSHELF_"
@@ -25,6 +25,11 @@ NOT_SETTINGS = {"TOPSHELF_HOME", "TOPSHELF_PROFILE"}
 PROFILES = ("local", "cluster")
 DATASET_FILE = "dataset.yaml"
 USER_FILE = "settings.yaml"
+SECTIONS = frozenset(
+    name
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+)
 
 Tree = dict[str, Any]
 
@@ -40,7 +45,8 @@ def load(env: Mapping[str, str], overrides: Iterable[str] = (), conf_dir: Path =
     """Merge every layer and validate the result.
 
     Raises:
-        ConfigError: a key is unknown or a value wrong; the text names the key, the layer and the fix.
+        ConfigError: a key is unknown, a value wrong or a file unreadable; the text names the key, the layer and the
+            fix.
     """
     home = Path(env.get("TOPSHELF_HOME", "var")).absolute()
     machine = env.get("TOPSHELF_PROFILE", "local")
@@ -54,8 +60,9 @@ def load(env: Mapping[str, str], overrides: Iterable[str] = (), conf_dir: Path =
         *_from_flags(overrides),
     ]
     profile = None
-    for _, tree in late:
-        profile = (tree.get("data") or {}).get("profile", profile)
+    for name, tree in late:
+        _check_sections(tree, name)
+        profile = tree.get("data", {}).get("profile", profile)
     early = [("base.yaml", _read(conf_dir / "base.yaml")), (f"{machine}.yaml", _read(conf_dir / f"{machine}.yaml"))]
     if profile == "historical":
         early.append(("historical.yaml", _read(conf_dir / "historical.yaml")))
@@ -71,15 +78,29 @@ def load(env: Mapping[str, str], overrides: Iterable[str] = (), conf_dir: Path =
 
 
 def _read(path: Path) -> Tree:
-    if not path.exists():
-        return {}
     try:
-        tree = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; make it a readable file, or remove it") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}; correct it there") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} must hold a mapping of sections, found {type(tree).__name__}")
-    return tree
+    # A section whose lines are all commented out is null in YAML.
+    return {key: value for key, value in tree.items() if value is not None or key not in SECTIONS}
+
+
+def _check_sections(tree: Tree, name: str) -> None:
+    for key in SECTIONS & tree.keys():
+        if not isinstance(tree[key], dict):
+            raise ConfigError(
+                f"{key} is a section and holds settings (got {tree[key]!r} from {name}): "
+                f"write {key}: {{name: value}} there; `topshelf config {key}` lists its settings"
+            )
 
 
 def _from_environment(env: Mapping[str, str]) -> Iterable[tuple[str, Tree]]:
@@ -102,7 +123,7 @@ def _tree(key: str, value: str) -> Tree:
     """`a.b` and a text to `{"a": {"b": value}}`, the text read as YAML so that numbers are numbers."""
     try:
         tree: Any = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"the value of {key} is not valid YAML: {value!r}") from error
     for part in reversed(key.split(".")):
         tree = {part: tree}

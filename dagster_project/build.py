@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -19,6 +20,7 @@ from assets.resources import Topshelf
 from assets.serving_artefact import serving_artefact_asset
 from assets.training_examples import training_examples_asset
 from assets.user_features import user_features_asset
+from conf.hours import DAY_FORMAT
 from conf.settings import Settings
 from dagster_project.logs import console
 
@@ -70,8 +72,14 @@ def _schedules(
     hourly: dg.UnresolvedAssetJobDefinition,
     daily: dg.UnresolvedAssetJobDefinition,
 ) -> Iterable[Any]:
-    """An hour is run five minutes after its end, a day is trained on at 00:20. Historical data has no next hour."""
+    """An hour is run five minutes after its end, a day at 00:20 after its end. Historical data has no next hour."""
     if settings.data.profile == "historical":
         return
     yield dg.build_schedule_from_partitioned_job(hourly, name="every_hour", minute_of_hour=5)
-    yield dg.build_schedule_from_partitioned_job(daily, name="every_day", hour_of_day=0, minute_of_hour=20)
+
+    @dg.schedule(cron_schedule="20 0 * * *", job=daily, name="every_day", execution_timezone="UTC")
+    def every_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        yesterday = (context.scheduled_execution_time - timedelta(days=1)).strftime(DAY_FORMAT)
+        return dg.RunRequest(run_key=yesterday, partition_key=yesterday)
+
+    yield every_day

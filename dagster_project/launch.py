@@ -80,8 +80,9 @@ def run_hour(
         ConfigError: there is no data, or the hour lies outside of it.
         TopshelfError: as the failing job raised it.
     """
-    wanted = hour or newest_hour(settings, datetime.now(UTC))
-    _check_inside(settings, wanted)
+    now = datetime.now(UTC)
+    wanted = hour or newest_hour(settings, now)
+    _check_inside(settings, wanted, now)
     prepare_instance(settings)
     summary = RunSummary(wanted)
     definitions = build(settings, overrides)
@@ -100,14 +101,11 @@ def run_hour(
     return summary
 
 
-def _check_inside(settings: Settings, hour: Hour) -> None:
-    start, end = settings.data.partitions_start, settings.data.partitions_end
-    if start is None:
-        newest_hour(settings, hour.end)
-    assert start is not None
-    if hour < Hour.of(start) or (end is not None and hour > Hour.of(end)):
-        last = "now" if end is None else str(Hour.of(end))
-        raise ConfigError(f"hour {hour} lies outside of the data, which goes from {Hour.of(start)} to {last}")
+def _check_inside(settings: Settings, hour: Hour, now: datetime) -> None:
+    last = newest_hour(settings, now)
+    first = last if settings.data.partitions_start is None else Hour.of(settings.data.partitions_start)
+    if not first <= hour <= last:
+        raise ConfigError(f"hour {hour} lies outside of the data, whose whole hours are {first} to {last}")
 
 
 def _count(settings: Settings, summary: RunSummary) -> None:

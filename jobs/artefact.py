@@ -59,7 +59,7 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Deployed) -> Built:
     artefact_id = write_artefact(settings.artefacts_path, content)
     _save_encoded(encoded, encoded_folder(settings, artefact_id))
     _write_embeddings(lake, items, encoded, model.model_id, hour)
-    result = Built(artefact_id, items.num_rows, list(content.genre_names), list(content.segments))
+    result = Built(artefact_id, model.model_id, items.num_rows, list(content.genre_names), list(content.segments))
     save(settings, hour, result)
     return result
 

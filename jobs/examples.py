@@ -73,7 +73,7 @@ def holdout(lake: Lake, cut: datetime, settings: Settings) -> pa.Table:
         .getField("item_no")
         .alias("history"),
         F.array_sort(F.collect_set(F.when(F.col("liked") & ~held, F.col("item_no")))).alias("seen"),
-        F.count_if(~held).cast("int").alias("watches"),
+        F.count_distinct(F.when(~held, F.col("item_no"))).cast("int").alias("watches"),
         F.array_sort(F.collect_set(F.when(F.col("liked") & held, F.col("item_no")))).alias("relevant"),
     )
     measured = by_user.withColumn("relevant", F.array_except("relevant", "seen")).where(F.size("relevant") > 0)
@@ -106,7 +106,10 @@ def _moments(lake: Lake, cut: datetime, settings: Settings) -> DataFrame:
         "liked", F.col("liked") & (F.row_number().over(first) == 1)
     )
     before = Window.partitionBy("user_id").orderBy("timestamp", "event_id").rowsBetween(Window.unboundedPreceding, -1)
-    counted = marked.select(
+    once = Window.partitionBy("user_id", "item_no", "event_type").orderBy("timestamp", "event_id")
+    # As user_features counts: an item watched twice is one watch.
+    new_watch = (F.col("event_type") == WATCH) & (F.row_number().over(once) == 1)
+    counted = marked.withColumn("new_watch", new_watch).select(
         "user_id",
         "event_id",
         "item_no",
@@ -115,9 +118,7 @@ def _moments(lake: Lake, cut: datetime, settings: Settings) -> DataFrame:
         "timestamp",
         "context",
         F.coalesce(F.sum(F.col("liked").cast("int")).over(before), F.lit(0)).cast("int").alias("positives_before"),
-        F.coalesce(F.sum((F.col("event_type") == WATCH).cast("int")).over(before), F.lit(0))
-        .cast("int")
-        .alias("watches_before"),
+        F.coalesce(F.sum(F.col("new_watch").cast("int")).over(before), F.lit(0)).cast("int").alias("watches_before"),
     )
     return counted.withColumn("split", _split(cut, settings))
 
@@ -212,9 +213,11 @@ def _impressions(moments: DataFrame, settings: Settings) -> DataFrame:
 
 
 def _sampled(positives: DataFrame, items: DataFrame, settings: Settings) -> DataFrame:
-    """Items drawn uniformly for each positive, less those the user had watched by then."""
+    """Items drawn uniformly for each positive, of those that were out by then and the user had not watched."""
     numbered = items.where(F.col("status") == "active").select(
-        F.col("item_no").alias("drawn"), (F.row_number().over(Window.orderBy("item_no")) - 1).alias("place")
+        F.col("item_no").alias("drawn"),
+        F.greatest(F.col("release_date").cast("timestamp"), "available_from").alias("out"),
+        (F.row_number().over(Window.orderBy("item_no")) - 1).alias("place"),
     )
     count = numbered.count()
     if count == 0:
@@ -225,7 +228,7 @@ def _sampled(positives: DataFrame, items: DataFrame, settings: Settings) -> Data
     known = F.array_contains(F.slice("positives", 1, F.col("positives_before") + 1), F.col("drawn"))
     return (
         draws.join(F.broadcast(numbered), on="place", how="inner")
-        .where(~known)
+        .where(~known & F.coalesce(F.col("out") <= F.col("timestamp"), F.lit(True)))
         .select(
             *[column for column in positives.columns if column not in ("item_no", "label", "origin", "example_id")],
             F.col("drawn").alias("item_no"),

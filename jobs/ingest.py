@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from conf.hours import Hour
 from jobs.lake import Lake, write_json
-from jobs.tables import CONTEXT, EVENTS
+from jobs.tables import CONTEXT, EVENTS, HISTORY_HOUR
 from stores.eventlog.embedded import read, sealed_and_open_segments
 
 STATE_FILE = "ingested.json"
@@ -75,17 +75,27 @@ def watermark(log: Path, hour: Hour) -> int:
 
 
 def _append(lake: Lake, events: Sequence[dict[str, Any]], now: datetime) -> int:
-    """Add the events that the table does not have, and count them."""
+    """Add the events that the table does not have, and count them.
+
+    The service takes no event from a day or more ahead, so the same event cannot have arrived a day before it
+    happened: older partitions are not read.
+    """
     unique = {str(event["event_id"]): event for event in events}
     rows = [_row(event, now) for event in unique.values()]
-    times = [row["timestamp"] for row in rows]
-    # An event_id stands for one timestamp, so only rows of that time can be the same event.
-    near = F.col("timestamp").between(F.lit(min(times)), F.lit(max(times)))
-    known = {row["event_id"] for row in lake.read(EVENTS).where(near).select("event_id").collect()}
-    fresh = [tuple(row[name] for name in EVENTS.columns) for row in rows if row["event_id"] not in known]
-    if fresh:
-        lake.append(EVENTS, lake.spark.createDataFrame(fresh, EVENTS.schema))
-    return len(fresh)
+    earliest = min(row["timestamp"] for row in rows).date() - timedelta(days=1)
+    arrived = lake.spark.createDataFrame([tuple(row[name] for name in EVENTS.columns) for row in rows], EVENTS.schema)
+    recent = (F.col("date") >= F.lit(earliest)) | (
+        (F.col("hour") == HISTORY_HOUR) & (F.col("timestamp") >= F.lit(earliest).cast("timestamp"))
+    )
+    known = lake.read(EVENTS).where(recent)
+    fresh = arrived.join(known.select("event_id"), on="event_id", how="left_anti").persist()
+    try:
+        count = fresh.count()
+        if count:
+            lake.append(EVENTS, fresh)
+    finally:
+        fresh.unpersist()
+    return count
 
 
 def _row(event: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -23,9 +23,16 @@ def heal(lake: Lake, control: Control, now: datetime) -> None:
     note(lake, {**entry.asDict(), "state": "current", "ended_at": now})
 
 
+def last_attempt(lake: Lake) -> int:
+    """The highest attempt number in the ledger, of whatever store; 0: none."""
+    highest = lake.read(PUBLICATIONS).agg(F.max("generation").alias("generation")).first()
+    return 0 if highest is None or highest["generation"] is None else int(highest["generation"])
+
+
 def merge(lake: Lake, attempt: int) -> None:
-    """Take what an attempt wrote for live. May be repeated."""
+    """Take what an attempt wrote for live, and forget the plans before it. May be repeated."""
     lake.upsert(PUBLISHED, lake.read(PLANS).where(F.col("generation") == attempt))
+    lake.delete(PLANS, F.col("generation") < attempt)
 
 
 def note(lake: Lake, entry: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ class Built:
     """The serving artefact of an hour."""
 
     artefact_id: str
+    model_id: str
     items: int
     genre_names: list[str]
     segments: list[str]

@@ -171,7 +171,8 @@ def _control(store: Store) -> Control:
 
 def _take_lease(lake: Lake, store: Store, control: Control, now: datetime) -> Control:
     """Begin an attempt. One that still holds the lease loses it: dead or not, it can neither write nor switch."""
-    attempt = control.attempts + 1
+    # Numbers go on from the ledger's: a new store's first attempt is not the old store's.
+    attempt = max(control.attempts, ledger.last_attempt(lake)) + 1
     aborted = control.aborted if control.lease is None else (*control.aborted, control.lease)
     leased = replace(control, version=control.version + 1, attempts=attempt, lease=attempt, aborted=aborted)
     store.swap_control(control, leased)
@@ -197,7 +198,9 @@ def _plan(lake: Lake, hour: Hour, control: Control) -> DataFrame:
     fresh = (
         lake.read(RECOMMENDATIONS)
         .where((F.col("date") == hour.date) & (F.col("hour") == hour.start.hour))
-        .select("user_id", "variant", "items", "body", "hash", F.lit(hour.start).alias("hour"))
+        .select(
+            "user_id", "variant", "items", "region", "maturity_limit", "body", "hash", F.lit(hour.start).alias("hour")
+        )
     )
     carried = (
         held.where(F.col("store_id") != control.store_id)

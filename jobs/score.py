@@ -18,12 +18,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Retrieval, Settings
 from conf.vocabulary import LABELS, NO_ANCHOR, Source
 from jobs.events import window_start
 from jobs.lake import Lake
-from jobs.manifests import Scored, encoded_folder, save
+from jobs.manifests import Built, Scored, encoded_folder, save
 from jobs.tables import ITEMS, POPULARITY, PUBLISHED, RECOMMENDATIONS, USER_FEATURES
 from jobs.train import Model
 from jobs.user_batches import filters, user_batch
@@ -53,12 +54,21 @@ class Inputs:
     now: float
 
 
-def run(lake: Lake, hour: Hour, settings: Settings, model: Model, artefact_id: str, store_id: str | None) -> Scored:
+def run(lake: Lake, hour: Hour, settings: Settings, model: Model, built: Built, store_id: str | None) -> Scored:
     """Score every user active before the end of `hour`, and replace the hour's partition of recommendations.
 
     A list counts as changed when the store `store_id` does not hold it, or was given it for this very hour: so a
     re-run leaves the same partition whether or not it was published in between.
+
+    Raises:
+        DataError: the artefact was made with another model, or user_features for another hour.
     """
+    if built.model_id != model.model_id:
+        raise DataError(
+            f"the artefact of {hour} was made with model {built.model_id}, deployed is {model.model_id}: "
+            "run that hour's `serving_artefact` first"
+        )
+    artefact_id = built.artefact_id
     versions = lake.versions(ITEMS, USER_FEATURES, POPULARITY, PUBLISHED)
     inputs = Inputs(
         settings.artefacts_path,
@@ -68,7 +78,7 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Model, artefact_id: s
         settings.retrieval,
         hour.end.timestamp(),
     )
-    lists = score(_active(lake, hour, settings), inputs).persist(StorageLevel.DISK_ONLY)
+    lists = score(_active(lake, hour, settings, lake.read(PUBLISHED)), inputs).persist(StorageLevel.DISK_ONLY)
     try:
         count = lists.count()
         changed = _changed(lists, lake.read(PUBLISHED), hour, store_id)
@@ -89,11 +99,25 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Model, artefact_id: s
     return result
 
 
-def _active(lake: Lake, hour: Hour, settings: Settings) -> DataFrame:
+def _active(lake: Lake, hour: Hour, settings: Settings, published: DataFrame) -> DataFrame:
+    """Users to score: those active in the window, and those whose limits differ from what their live row says.
+
+    Raises:
+        DataError: user_features are those of another hour.
+    """
     users = lake.need(USER_FEATURES, "`topshelf run`")
+    if users.where(F.col("as_of") != F.lit(hour.end)).limit(1).count():
+        raise DataError(f"user_features are not those of {hour}: run that hour's `user_features` first")
+    live = published.where(F.col("variant") == CHAMPION).select(
+        "user_id", F.struct("region", "maturity_limit").alias("live_limits")
+    )
     start = window_start(hour.end, settings.features.activity_window_days)
     seen = F.col("last_active").isNotNull() if start is None else F.col("last_active") >= F.lit(start)
-    return users.where(seen).select(
+    limits_moved = F.col("live_limits").isNotNull() & ~F.col("live_limits").eqNullSafe(
+        F.struct("region", "maturity_limit")
+    )
+    joined = users.join(live, on="user_id", how="left")
+    return joined.where(F.coalesce(seen, F.lit(False)) | limits_moved).select(
         "user_id",
         F.transform(F.filter("recent_watches", lambda w: w["liked"]), lambda w: w["item_no"]).alias("liked"),
         "watched",

@@ -302,6 +302,8 @@ PUBLISHED = Table(
             _col("user_id", TEXT, "Whose list", True),
             _col("variant", TEXT, "champion, or the challenger being tried", True),
             _col("items", LISTED, "Best first, as in recommendations", True),
+            _col("region", TEXT, "The user's region, as stored; null: unknown"),
+            _col("maturity_limit", INT, "The user's limit, as stored", True),
             _col("body", BYTES, "The stored row without generation and watermark", True),
             _col("hash", TEXT, "Digest of body", True),
             _col("ring_position", INT, "0, 1 or 2: where in the user's ring it lies", True),

@@ -14,6 +14,8 @@ from stores.base import MAX_USER_ID_BYTES
 
 ALGORITHM = "HS256"
 SCOPES = ("user", "service")
+MAX_TOKEN_HOURS = 876_000
+"""A century."""
 _BEARER = "bearer "
 
 
@@ -29,14 +31,25 @@ def make_token(user_id: str, secret: str, now: datetime, hours: float, scope: st
     """A token for `user_id` that is good for `hours` from `now` (timezone-aware).
 
     Raises:
-        ValueError: an unknown scope, or a user_id that is empty or longer than 64 bytes.
+        ValueError: an unknown scope, hours that are not above 0 and at most 876,000, or a wrong user_id.
     """
     if scope not in SCOPES:
         raise ValueError(f"there is no scope {scope!r}: choose one of {', '.join(SCOPES)}")
-    if not 0 < len(user_id.encode()) <= MAX_USER_ID_BYTES:
-        raise ValueError(f"a user id has 1 to {MAX_USER_ID_BYTES} bytes, this one {len(user_id.encode())}")
+    if not 0 < hours <= MAX_TOKEN_HOURS:
+        raise ValueError(f"a token is good for more than 0 and at most {MAX_TOKEN_HOURS} hours, not for {hours}")
+    check_user_id(user_id)
     claims = {"sub": user_id, "scope": scope, "iat": now, "exp": now + timedelta(hours=hours)}
     return jwt.encode(claims, secret, algorithm=ALGORITHM)
+
+
+def check_user_id(user_id: str) -> None:
+    """Raises ValueError unless it has 1 to 64 bytes of UTF-8."""
+    try:
+        length = len(user_id.encode())
+    except UnicodeEncodeError:
+        raise ValueError("a user id is text that UTF-8 can hold") from None
+    if not 0 < length <= MAX_USER_ID_BYTES:
+        raise ValueError(f"a user id has 1 to {MAX_USER_ID_BYTES} bytes, this one {length}")
 
 
 class Authenticator:
@@ -71,13 +84,15 @@ class Authenticator:
             )
             expiry = float(claims["exp"])
             not_before = float(claims.get("nbf", 0))
-        except (jwt.InvalidTokenError, TypeError, ValueError) as error:
+        except (jwt.InvalidTokenError, TypeError, ValueError, OverflowError) as error:
             raise unauthorized("The token is not valid.") from error
         if not not_before <= self._clock() < expiry:
             raise unauthorized("The token has expired.")
         user_id, scope = claims["sub"], claims.get("scope", SCOPES[0])
-        if not isinstance(user_id, str) or not 0 < len(user_id.encode()) <= MAX_USER_ID_BYTES:
-            raise unauthorized("The token's subject is not a user id.")
+        try:
+            check_user_id(user_id)
+        except (AttributeError, ValueError) as error:
+            raise unauthorized("The token's subject is not a user id.") from error
         if scope not in SCOPES:
             raise unauthorized("The token's scope is unknown.")
         return Caller(user_id, scope)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.errors import DataError, TopshelfError
+from conf.errors import DataError, PermanentError, RetryableError, TopshelfError
 from serving.metrics import Metrics
 from stores.artefact import Artefact, load_artefact
 from stores.base import Control, Generation, Store
@@ -59,15 +59,17 @@ class Follower:
         """What is served now; None before the first generation."""
         self.problem: str | None = "no look at the store yet"
         """Why the last look failed; None when it did not."""
+        self.lasting = False
+        """Whether what failed stays so until somebody puts it right."""
 
     def poll(self) -> None:
         """Look once. A failure is left in `problem` and counted; what was served goes on being served."""
         with self._polling:
             try:
                 self._follow()
-                self.problem = None
+                self.problem, self.lasting = None, False
             except (TopshelfError, OSError) as error:
-                self.problem = str(error)
+                self.problem, self.lasting = str(error), isinstance(error, PermanentError)
                 self._metrics.follow_failures.inc()
 
     def start(self) -> None:
@@ -86,7 +88,7 @@ class Follower:
                 self.poll()
             except Exception as error:  # the thread must outlive a fault of ours, and /readyz must tell of it
                 log.exception("following the control record failed")
-                self.problem = f"{type(error).__name__}: {error}"
+                self.problem, self.lasting = f"{type(error).__name__}: {error}", False
 
     def _follow(self) -> None:
         try:
@@ -96,7 +98,7 @@ class Follower:
                 self._serve(self._remembered())
             raise
         if control is None or control.current == 0:
-            raise DataError("nothing has been published to this store yet: run `topshelf run`")
+            raise RetryableError("nothing has been published to this store yet: run `topshelf run`")
         if self.snapshot is None or control != self.snapshot.control:
             self._serve(control)
             self._remember(control)
@@ -109,7 +111,7 @@ class Follower:
             raise DataError(f"the control record does not describe its current generation {control.current}")
         artefact = self._artefacts.get(generation.artefact_id)
         if artefact is None:
-            artefact = load_artefact(self._root, generation.artefact_id)
+            artefact = self._load(generation.artefact_id)
             # Built here rather than within the first request that needs it.
             len(artefact.item_no)
         self._artefacts.pop(generation.artefact_id, None)
@@ -118,6 +120,12 @@ class Follower:
             del self._artefacts[next(iter(self._artefacts))]
         self.snapshot = Snapshot(control, generation, artefact)
         self._metrics.generation.set(generation.number)
+
+    def _load(self, artefact_id: str) -> Artefact:
+        try:
+            return load_artefact(self._root, artefact_id)
+        except DataError as error:
+            raise DataError(f"{error}; `topshelf run --republish` writes it anew") from error
 
     def _remembered(self) -> Control | None:
         path = self._root / LAST_CONTROL_FILE

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from conf.errors import RetryableError
+from conf.errors import PermanentError, RetryableError
 from conf.rules import Rules
 from conf.settings import Settings
 from serving.launch import GRACEFUL_SECONDS, prepare
@@ -35,6 +35,7 @@ def serve_once(
 
     Raises:
         ServiceFailed: it stopped, or was not ready in time.
+        PermanentError: it was not ready in time, for a reason that stays until somebody puts it right.
     """
     serving = settings.serving.model_copy(update={"host": "127.0.0.1", "port": 0})
     launch = prepare(settings.model_copy(update={"serving": serving}), rules, os.environ if env is None else env)
@@ -62,7 +63,7 @@ def serve_once(
 
 def _wait(process: subprocess.Popen[bytes], url: str, path: str, said: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    answer = "no answer"
+    answer, lasting = "no answer", False
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise ServiceFailed(f"the service stopped with {process.returncode}: {_tail(said)}")
@@ -71,11 +72,12 @@ def _wait(process: subprocess.Popen[bytes], url: str, path: str, said: Path) -> 
                 if response.status == 200:
                     return
         except HTTPError as error:
-            answer = str(json.loads(error.read())["detail"])
+            answer, lasting = str(json.loads(error.read())["detail"]), "Retry-After" not in error.headers
         except (URLError, OSError) as error:
-            answer = str(error)
+            answer, lasting = str(error), False
         time.sleep(_POLL_SECONDS)
-    raise ServiceFailed(f"the service was not ready within {START_SECONDS:.0f} s ({answer}): {_tail(said)}")
+    failed = PermanentError if lasting else ServiceFailed
+    raise failed(f"the service was not ready within {START_SECONDS:.0f} s ({answer}): {_tail(said)}")
 
 
 def _tail(said: Path) -> str:

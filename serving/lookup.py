@@ -13,11 +13,9 @@ from serving.follower import Snapshot
 from serving.metrics import Metrics
 from stores.base import Store, StoreTimeout, choose
 from stores.records import ListBody
-from stores.sessions.base import Sessions
+from stores.sessions.base import HIDING_EVENTS, Sessions
 
 log = logging.getLogger(__name__)
-HIDING_EVENTS = frozenset({"watch", "not_interested"})
-"""After one of these an item is not recommended again."""
 
 
 class Outcome(StrEnum):
@@ -35,7 +33,7 @@ class Viewer:
     region_bit: np.uint64 = EVERYWHERE
     segment: str | None = None
     hidden: tuple[int, ...] = ()
-    """item_nos watched or refused, as far as session and list know."""
+    """item_nos watched, rated or refused, as far as session and list know."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,16 +19,16 @@ def token_secret(settings: Settings) -> str:
     """The secret in force. Two processes that start at once agree on one.
 
     Raises:
-        ConfigError: the secret is shorter than 32 bytes, or its file cannot be read or written.
+        ConfigError: the secret is shorter than 32 bytes, or its file cannot be read or written. The text has the fix.
     """
     secret = settings.serving.token_secret
     if secret is None:
         secret = _kept(settings.home / SECRET_FILE)
-        where = str(settings.home / SECRET_FILE)
+        short = f"{settings.home / SECRET_FILE} has fewer than {MIN_BYTES} bytes: delete the file, a new one is made"
     else:
-        where = "serving.token_secret"
+        short = f"serving.token_secret has fewer than {MIN_BYTES} bytes: choose a longer one"
     if len(secret.encode()) < MIN_BYTES:
-        raise ConfigError(f"{where} has fewer than {MIN_BYTES} bytes: choose a longer one")
+        raise ConfigError(short)
     return secret
 
 
@@ -39,6 +39,8 @@ def _kept(path: Path) -> str:
         return path.read_text().strip()
     except OSError as error:
         raise ConfigError(f"the token secret {path} cannot be read or written: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the token secret {path} is no text: delete the file, a new one is made") from error
 
 
 def _make(path: Path) -> None:

@@ -16,6 +16,7 @@ import click
 from rich.markup import escape
 
 from cli.context import Context, pass_context, set_option
+from conf.errors import PermanentError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +88,11 @@ def demo_world(
     started = time.monotonic()
     with _progress(context.console) as say:
         say(f"making {users:,} users, {items:,} items and {days} days")
-        world = make_world(out, users, items, days, context.settings.seed if seed is None else seed, end=stop.start)
+        seed = context.settings.seed if seed is None else seed
+        try:
+            world = make_world(out, users, items, days, seed, end=stop.start)
+        except OSError as error:
+            raise PermanentError(f"the demo world cannot be written to {out}: {error.strerror or error}") from error
     from cli.output import table
 
     body = [(name, f"{count:,}") for name, count in {"users": users, "items": items, **world.events}.items()]

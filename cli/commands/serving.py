@@ -12,8 +12,8 @@ import click
 from rich.table import Table
 
 from cli.context import Context, pass_context, set_option
-from conf.errors import ConfigError, RetryableError
-from serving.auth import SCOPES, make_token
+from conf.errors import ConfigError, PermanentError, RetryableError
+from serving.auth import SCOPES, check_user_id, make_token
 from serving.secrets import token_secret
 
 EXPLANATIONS = {
@@ -74,6 +74,10 @@ def recs(obj: Context, user: str, limit: int, as_json: bool) -> None:
 
     Reads the store directly, with the code of the service and without a running one.
     """
+    try:
+        check_user_id(user)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     answer, outcome = _recommend(obj, user, limit)
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False, indent=1))
@@ -96,7 +100,8 @@ def _recommend(obj: Context, user: str, limit: int) -> tuple[dict[str, Any], str
         follower = Follower(store, settings.artefacts_path, settings.serving.follow_seconds, metrics)
         follower.poll()
         if follower.snapshot is None:
-            raise RetryableError(f"there is nothing to recommend: {follower.problem}")
+            failed = PermanentError if follower.lasting else RetryableError
+            raise failed(f"there is nothing to recommend: {follower.problem}")
         sessions = open_sessions(settings)
         page = Recommender(store, sessions, obj.rules, time.time, metrics).home(follower.snapshot, user, limit)
         sessions.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Context, pass_context, set_option
+from conf.errors import PermanentError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 @click.option("--json", "form", flag_value="json", help="Print a JSON array, one object a row.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV; lists are JSON inside their cell.")
 @click.option("--parquet", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Write a Parquet file.")
-@click.option("--limit", default=100, show_default=True, help="Rows of the printed table; 0: all of them.")
+@click.option(
+    "--limit", default=100, show_default=True, type=click.IntRange(min=0), help="Rows of the printed table; 0: all."
+)
 @set_option
 @pass_context
 def sql(context: Context, query: str | None, form: str | None, parquet: Path | None, limit: int) -> None:
@@ -107,7 +111,11 @@ def _print_csv(reader: pa.RecordBatchReader) -> None:
 
 
 def _write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
-    """Write all batches, whole or not at all; returns the number of rows."""
+    """Write all batches, whole or not at all; returns the number of rows.
+
+    Raises:
+        PermanentError: the file cannot be written.
+    """
     import pyarrow.parquet as pq
 
     partial = path.with_name(path.name + ".partial")
@@ -118,6 +126,9 @@ def _write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
                 writer.write_batch(batch)
                 count += batch.num_rows
         partial.replace(path)
+    except OSError as error:
+        raise PermanentError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong before is what counts
+            partial.unlink(missing_ok=True)
     return count

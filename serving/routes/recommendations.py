@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from serving.answers import new_request_id, recommendations
-from serving.auth import need_service
+from serving.auth import check_user_id, need_service
 from serving.problems import bad_request
 from serving.service import item_number, limit_argument, service
 
@@ -22,6 +22,10 @@ def own() -> Response:
 @blueprint.get("/users/<path:user_id>/recommendations")
 def of_user(user_id: str) -> Response:
     need_service(service().caller())
+    try:
+        check_user_id(user_id)
+    except ValueError as error:
+        raise bad_request(f"The address names no user: {error}.") from error
     return _answer(user_id)
 
 

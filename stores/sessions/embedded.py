@@ -7,17 +7,19 @@ lost; the event log, which is synced first, still has them.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import lmdb
 
 from conf.vocabulary import EVENT_TYPES
 from stores.lmdb_env import LmdbFolder, as_store_error
-from stores.sessions.base import MAX_EVENTS, SessionEvent, Sessions
+from stores.sessions.base import HIDING_EVENTS, MAX_EVENTS, MAX_HIDDEN, SessionEvent, Sessions
 
 _EVENT = struct.Struct("<iBd")
 _DATABASE = b"sessions"
 _NUMBER = {name: number for number, name in enumerate(EVENT_TYPES)}
+_HIDING = frozenset(_NUMBER[name] for name in HIDING_EVENTS)
 
 
 class EmbeddedSessions(Sessions):
@@ -36,7 +38,7 @@ class EmbeddedSessions(Sessions):
                 if packed not in events:
                     events.append(packed)
                     events.sort(key=_time, reverse=True)
-                    txn.put(key, b"".join(events[:MAX_EVENTS]))
+                    txn.put(key, b"".join(_kept(events)))
         except lmdb.Error as error:
             raise as_store_error(error, self._folder.path) from error
 
@@ -59,6 +61,20 @@ class EmbeddedSessions(Sessions):
 
 def _split(packed: bytes) -> list[bytes]:
     return [packed[start : start + _EVENT.size] for start in range(0, len(packed), _EVENT.size)]
+
+
+def _kept(events: Iterable[bytes]) -> Iterator[bytes]:
+    """Of events, newest first, those that a session holds."""
+    hidden, others = set[int](), 0
+    for event in events:
+        item_no, kind, _ = _EVENT.unpack(event)
+        if kind not in _HIDING:
+            others += 1
+            if others <= MAX_EVENTS:
+                yield event
+        elif item_no not in hidden and len(hidden) < MAX_HIDDEN:
+            hidden.add(item_no)
+            yield event
 
 
 def _time(packed: bytes) -> float:

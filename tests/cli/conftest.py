@@ -32,7 +32,7 @@ FILMS = [
 ]  # fmt: skip
 LISTS = [
     {"user_id": user, "variant": "champion", "items": items, "body": b"", "hash": "h", "ring_position": 0,
-     "generation": 3, "store_id": "s", "hour": HOUR}
+     "maturity_limit": 4, "generation": 3, "store_id": "s", "hour": HOUR}
     for user, items in (
         ("ann", [listed(0, 0.9, "ann"), listed(1, 0.5, "similar", "m0"), listed(2, 0.25, "genre", "Sci-Fi")]),
         ("bob", [listed(2, 0.75, "similar", "gone"), listed(0, 0.5, "popular")]),

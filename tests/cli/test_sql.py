@@ -76,6 +76,21 @@ def test_parquet_is_written_whole(topshelf: Topshelf, tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.partial")) == []
 
 
+def test_a_parquet_file_that_cannot_be_written_is_named(topshelf: Topshelf, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in ("nowhere", "file"):
+        path = tmp_path / folder / "out.parquet"
+        result = topshelf("sql", "SELECT item_id FROM items", "--parquet", str(path))
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"error: {path} cannot be written: ")
+
+
+def test_a_limit_below_0_is_a_usage_error(topshelf: Topshelf) -> None:
+    result = topshelf("sql", "SELECT item_id FROM items", "--limit", "-5")
+    assert result.exit_code == 2
+    assert "--limit" in result.stderr
+
+
 def test_no_rows_are_an_empty_array(topshelf: Topshelf) -> None:
     assert ask(topshelf, "SELECT * FROM items WHERE false") == []
 

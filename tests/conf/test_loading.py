@@ -101,8 +101,38 @@ def test_an_unknown_profile_names_those_there_are(home: Path) -> None:
         load_in(home, TOPSHELF_PROFILE="moon")
 
 
-@pytest.mark.parametrize("text", ["- a\n- b", "a: [", "just words"])
+@pytest.mark.parametrize("text", ["- a\n- b", "a: [", "just words", "seed: 2026-99-99"])
 def test_a_broken_settings_file_is_named(home: Path, text: str) -> None:
     (home / "settings.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"settings\.yaml"):
+        load_in(home)
+
+
+@pytest.mark.parametrize("name", ["settings.yaml", "dataset.yaml"])
+@pytest.mark.parametrize("text", ["data: 5", "data: [profile]", "tower: deep"])
+def test_a_section_that_is_no_mapping_names_file_and_fix(home: Path, name: str, text: str) -> None:
+    (home / name).write_text(text)
+    section = text.partition(":")[0]
+    with pytest.raises(ConfigError, match=rf"{section} is a section .*{name}.*write {section}: {{name: value}}"):
+        load_in(home)
+
+
+def test_a_flag_for_a_whole_section_is_refused_by_name(home: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data is a section .*from --set data"):
+        load_in(home, "data=5")
+
+
+def test_a_section_without_lines_is_no_section(home: Path) -> None:
+    (home / "settings.yaml").write_text("data:\ntower:\n  # epochs: 3\n")
+    assert load_in(home).settings == load_in(home.parent / "other").settings.model_copy(update={"home": home})
+
+
+@pytest.mark.parametrize("name", ["settings.yaml", "dataset.yaml"])
+def test_a_settings_file_that_cannot_be_read_is_named(home: Path, name: str) -> None:
+    (home / name).write_bytes("seed: 5 # größer".encode("latin-1"))
+    with pytest.raises(ConfigError, match=rf"{name} is not UTF-8 .*save it as UTF-8"):
+        load_in(home)
+    (home / name).unlink()
+    (home / name).mkdir()
+    with pytest.raises(ConfigError, match=rf"{name} cannot be read: Is a directory; make it a readable file"):
         load_in(home)

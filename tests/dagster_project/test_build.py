@@ -114,5 +114,13 @@ def test_the_newest_hour_is_the_last_that_is_over(tmp_path: Path) -> None:
         newest_hour(settings_of(tmp_path), now)
     live = settings_of(tmp_path, "data.partitions_start=2026-11-20T07:00:00Z")
     assert newest_hour(live, now) == Hour.parse("2026-11-23T05")
-    with pytest.raises(ConfigError, match=r"2026-11-19T00:00Z lies outside of the data.*2026-11-20T07:00Z"):
-        run_hour(live, Hour.parse("2026-11-19T00"), False, False, (), print)
+    for outside in ("2026-11-19T00", "2999-01-01T00"):
+        with pytest.raises(ConfigError, match=r"lies outside of the data, whose whole hours are 2026-11-20T07:00Z to "):
+            run_hour(live, Hour.parse(outside), False, False, (), print)
+
+
+def test_a_day_is_trained_on_when_it_is_over(tmp_path: Path) -> None:
+    definitions = build(settings_of(tmp_path, "data.partitions_start=2026-11-20T07:00:00Z"))
+    schedule = definitions.get_repository_def().get_schedule_def("every_day")
+    tick = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 11, 23, 0, 20, tzinfo=UTC))
+    assert [request.partition_key for request in schedule.evaluate_tick(tick).run_requests or ()] == ["2026-11-22"]

@@ -16,6 +16,7 @@ from tests.services import require_program
 from tests.services.ports import free_port, wait_for_port
 
 pytestmark = pytest.mark.timeout(600)
+GROUPS = [f"global%40global%3A{group}" for group in ("data", "features", "training", "lists")]
 SLOW = 120_000
 """Milliseconds to wait for what a loaded machine is slow to show."""
 
@@ -50,7 +51,7 @@ def page(ui: str) -> Iterator[Page]:
 
 
 def test_the_asset_graph_shows_the_way_from_events_to_lists(ui: str, page: Page) -> None:
-    page.goto(f"{ui}/asset-groups")
+    page.goto(f"{ui}/asset-groups?expanded={','.join(GROUPS)}")
     for asset in ("events", "user_features", "models", "recommendations", "published"):
         expect(page.get_by_text(asset, exact=True).first).to_be_visible(timeout=SLOW)
     expect(page.get_by_role("dialog")).to_have_count(0)
@@ -59,4 +60,5 @@ def test_the_asset_graph_shows_the_way_from_events_to_lists(ui: str, page: Page)
 def test_an_asset_tells_its_columns_and_what_its_last_run_measured(ui: str, page: Page) -> None:
     page.goto(f"{ui}/assets/models")
     expect(page.get_by_text("offline_recall").first).to_be_visible(timeout=SLOW)
+    page.goto(f"{ui}/assets/models?view=events")
     expect(page.get_by_text("hold-out").first).to_be_visible(timeout=SLOW)

@@ -20,13 +20,17 @@ def historical(settings):
 
 
 def test_each_example_knows_only_what_came_before_it(lake: Lake, settings, rows_of):
-    put_items(lake, *[{"item_id": f"i{number}"} for number in range(12)])
+    put_items(
+        lake,
+        *[{"item_id": f"i{number}"} for number in range(12)],
+        *[{"item_id": f"later{number}", "release_date": at("01-05 00:00").date()} for number in range(12)],
+    )
     put_users(lake, {"user_id": "ann"}, {"user_id": "bob"})
     start = at("01-01 00:00")
     put_events(
         lake,
         *[{"user_id": "ann", "item_id": f"i{n}", "timestamp": start + timedelta(hours=n)} for n in range(10)],
-        {"user_id": "ann", "item_id": "i0", "timestamp": start + timedelta(hours=20)},  # again: not a second positive
+        {"user_id": "ann", "item_id": "i0", "timestamp": start + timedelta(hours=2.5)},  # again: not a second positive
         {"user_id": "bob", "item_id": "i11", "timestamp": start, "completed": False},  # left early: not a positive
     )
     result = examples.run(lake, HOUR.date, CUT, historical(settings))
@@ -43,6 +47,7 @@ def test_each_example_knows_only_what_came_before_it(lake: Lake, settings, rows_
     for row in sampled:
         event = rows[row["example_id"].split("#")[0]]
         assert row["item_no"] not in [*event["history"], event["item_no"]]
+        assert row["item_no"] < 12  # what comes out on 5 January was no choice then
         assert (row["label"], row["history"], row["split"]) == (0, event["history"], event["split"])
 
     stored = [row["shuffle_key"] for row in lake.read(TRAINING_EXAMPLES).collect()]

@@ -31,7 +31,7 @@ def test_each_event_arrives_once_and_counts_from_its_arrival(lake, tmp_path: Pat
 
     assert ingest.run(lake, early, folder, FIRST) == ingest.Result(read=2, new=2, in_hour=2)
     assert ingest.run(lake, early, folder, FIRST) == ingest.Result(read=0, new=0, in_hour=2)
-    log.append([event(2), event(3)])  # the client sent the second one again
+    log.append([event(2, timestamp="2026-01-10T05:09:00Z"), event(3)])  # the second one was sent again, and restamped
     assert ingest.run(lake, early, folder, SECOND) == ingest.Result(read=2, new=1, in_hour=2)
     log.close()
 

@@ -15,14 +15,14 @@ def test_what_was_saved_is_what_is_read(settings: Settings) -> None:
         scored(settings, SIX)
     made = Scored("m", "v1", "a", 3, 2, 1, {"items": 4, "published": None})
     save(settings, SIX, made)
-    save(settings, SIX, Built("a", 9, ["Comedy"], []))
+    save(settings, SIX, Built("a", "m", 9, ["Comedy"], []))
     assert scored(settings, SIX) == made
     assert built(settings, SIX).items == 9
 
 
 def test_the_hour_before_is_the_newest_earlier_one_whatever_came_later(settings: Settings) -> None:
     for hour, name in ((FIVE, "five"), (SEVEN, "seven")):
-        save(settings, hour, Built(name, 1, [], []))
+        save(settings, hour, Built(name, "m", 1, [], []))
     assert built_before(settings, FIVE) is None
     assert [built_before(settings, hour).artefact_id for hour in (SIX, SEVEN)] == ["five", "five"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -102,7 +103,8 @@ def test_an_empty_store_is_loaded_in_full(lake, settings, store):
     with open_store(elsewhere) as other:
         scored = recommend(lake, SECOND, {"ann": [1]})  # bob was not active in this hour
         result = publish.run(lake, SECOND, elsewhere, other, scored, lambda: NOW)
-        assert result.planned == 2
+        assert (result.planned, result.generation) == (2, 2)
+        assert states(lake) == {1: "retired", 2: "current"}
         assert (served(other, "ann"), served(other, "bob")) == ([1], [2])
 
 
@@ -172,7 +174,7 @@ def test_a_later_attempt_takes_the_lease_from_one_that_died_or_lingers(lake, set
 
 
 def test_of_two_publishers_one_wins(lake, settings, store, monkeypatch):
-    """A second one takes over while the first is loading: the first stops, and what it wrote is never shown."""
+    """A second one takes over before the first has loaded: the first stops, and what is live is the second's."""
     load = publish._load
 
     def overtaken(*arguments: object) -> publish._Load:
@@ -181,7 +183,24 @@ def test_of_two_publishers_one_wins(lake, settings, store, monkeypatch):
         return load(*arguments)
 
     monkeypatch.setattr(publish, "_load", overtaken)
-    with pytest.raises(Exception, match="LeaseLost"):
+    with pytest.raises(DataError, match="generation 1: 1 rows planned, 0 written"):
         publish.run(lake, FIRST, settings, store, recommend(lake, FIRST, {"ann": [1]}), lambda: NOW)
     assert served(store, "ann") == [2]
     assert states(lake) == {1: "aborted", 2: "current"}
+
+
+def test_a_lease_that_is_lost_stops_the_load(lake, settings, store, monkeypatch):
+    """The control record moves on while rows are being written: the executors refuse, and nothing is switched."""
+    load = publish._load
+
+    def overtaken(*arguments: object) -> publish._Load:
+        control = store.read_control()
+        assert control is not None
+        store.swap_control(control, replace(control, version=control.version + 1, attempts=9, lease=9))
+        return load(*arguments)
+
+    monkeypatch.setattr(publish, "_load", overtaken)
+    with pytest.raises(Exception, match="LeaseLost"):
+        publish.run(lake, FIRST, settings, store, recommend(lake, FIRST, {"ann": [1]}), lambda: NOW)
+    assert served(store, "ann") is None
+    assert states(lake) == {1: "aborted"}

@@ -73,6 +73,9 @@ def test_tokens_without_what_they_need_are_refused(world, status):
     assert sent(good) == 200
     assert sent({"sub": "ann"}) == 401
     assert sent({"exp": good["exp"]}) == 401
+    odd = ({"exp": 10**400}, {"nbf": 10**400}, {"nbf": -(10**400)}, {"exp": "nan"}, {"sub": "\ud800"}, {"sub": ["ann"]})
+    for changes in odd:
+        assert sent({**good, **changes}) == 401, changes
     for changes in ({"sub": ""}, {"sub": "x" * 65}, {"sub": 7}, {"scope": "root"}, {"exp": "soon"}, {"exp": 1}):
         assert sent({**good, **changes}) == 401, changes
 
@@ -89,6 +92,19 @@ def test_tokens_are_not_made_for_what_the_service_would_refuse(world):
     for user, scope in (("", "user"), ("x" * 65, "user"), ("ann", "root")):
         with pytest.raises(ValueError, match=r"scope|bytes"):
             make_token(user, secret, datetime(2026, 11, 23, tzinfo=UTC), 1, scope)
+
+
+@pytest.mark.parametrize("hours", [0, -1, 1e12, float("inf"), float("nan")])
+def test_a_token_is_good_for_a_time_that_can_be_told(world, hours):
+    with pytest.raises(ValueError, match="at most 876000 hours"):
+        make_token("ann", world.settings.serving.token_secret, datetime(2026, 11, 23, tzinfo=UTC), hours)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"short", b"\xff" * 40])
+def test_a_secret_file_that_is_no_secret_is_to_be_deleted(tmp_path, content):
+    (tmp_path / SECRET_FILE).write_bytes(content)
+    with pytest.raises(ConfigError, match=f"{SECRET_FILE} .*: delete the file, a new one is made"):
+        token_secret(load({"TOPSHELF_HOME": str(tmp_path)}).settings)
 
 
 def test_a_short_secret_is_a_wrong_setting(tmp_path):

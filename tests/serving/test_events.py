@@ -21,10 +21,10 @@ def send(client, **changes):
     return client(EVENTS, method="POST", json=event)
 
 
-@pytest.mark.parametrize("kind", ["watch", "not_interested"])
-def test_what_was_watched_or_refused_is_gone_from_the_next_answer(client, kind):
+@pytest.mark.parametrize("kind", ["watch", "rate", "not_interested"])
+def test_what_was_watched_rated_or_refused_is_gone_from_the_next_answer(client, kind):
     assert client.items(HOME)[0] == "m5"
-    answer = send(client, event_type=kind)
+    answer = send(client, event_type=kind, rating=4.0 if kind == "rate" else ...)
     assert (answer.status_code, answer.json["reflected"]) == (202, True)
     assert "m5" not in client.items(HOME)
     assert "m5" in client.items(HOME, user="kid")

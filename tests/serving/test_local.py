@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
 from datetime import UTC, datetime
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from conf.errors import PermanentError
 from serving.local import ServiceFailed, serve_once
 from stores.eventlog.embedded import read, sealed_and_open_segments
 from stores.opening import open_store
@@ -117,7 +119,7 @@ def test_no_event_is_lost_when_workers_are_killed(world, url, token, http):
         while not stop.is_set():
             try:
                 status, _, answer = http(url + EVENTS, mine, "POST", event("m1", "click"))
-            except (OSError, ValueError):
+            except (OSError, ValueError, HTTPException):
                 continue  # its worker was killed before it answered: nothing was promised
             if status == 202:
                 taken.append(answer["event_id"])
@@ -199,3 +201,13 @@ def test_its_process_is_light_and_its_folder_private(world):
     assert not heavy & set(json.loads(loaded.replace("'", '"')))
     (folder,) = (world.settings.home / "run").iterdir()
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_an_artefact_that_is_gone_is_not_to_be_tried_again(tmp_path, make_home, new_world, rules, monkeypatch):
+    monkeypatch.setattr("serving.local.START_SECONDS", 4.0)
+    settings = make_home(tmp_path, "serving.workers=1")
+    with open_store(settings) as store:
+        new_world(settings, store).publish({})
+    shutil.rmtree(settings.artefacts_path)
+    with pytest.raises(PermanentError, match="`topshelf run --republish` writes it anew"), serve_once(settings, rules):
+        raise AssertionError("it must not get here")

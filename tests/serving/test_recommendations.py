@@ -186,6 +186,14 @@ def test_a_service_reads_any_users_recommendations_and_users_do_not(client):
     assert (refused.status_code, refused.json["type"]) == (403, "/problems/forbidden")
 
 
+def test_an_id_that_no_user_can_have_is_refused(client):
+    for user in ("x" * 65, "%C3%BC" * 33):
+        answer = client(f"/api/v1/users/{user}/recommendations", user="billing", scope="service")
+        assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
+        assert "1 to 64 bytes" in answer.json["detail"]
+    assert client(f"/api/v1/users/{'x' * 64}/recommendations", user="billing", scope="service").status_code == 200
+
+
 def test_a_new_generation_is_followed_and_a_broken_one_is_not(world, client, make_body):
     world.publish({"ann": make_body([7])}, position=1)
     client.follower.poll()
@@ -200,6 +208,8 @@ def test_a_new_generation_is_followed_and_a_broken_one_is_not(world, client, mak
     not_ready = client("/readyz", user=None)
     assert not_ready.status_code == 503
     assert "active.npy has changed" in not_ready.json["detail"]
+    assert "`topshelf run --republish` writes it anew" in not_ready.json["detail"]
+    assert "Retry-After" not in not_ready.headers
 
 
 profiles = st.tuples(st.integers(0, 4), st.sampled_from(["US", "DE", None]))

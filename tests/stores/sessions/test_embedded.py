@@ -7,7 +7,7 @@ import pytest
 from conf.vocabulary import EVENT_TYPES
 from conf.vocabulary import EVENT_TYPES as TABLE_EVENT_TYPES
 from stores.base import StoreUnavailable
-from stores.sessions.base import MAX_EVENTS, SessionEvent
+from stores.sessions.base import HIDING_EVENTS, MAX_EVENTS, MAX_HIDDEN, SessionEvent
 from stores.sessions.embedded import EmbeddedSessions
 
 
@@ -35,11 +35,34 @@ def test_the_same_event_counts_once(sessions):
     assert sessions.read("ann") == (watch(1, 10),)
 
 
-def test_only_the_newest_hundred_are_kept(sessions):
+def test_only_the_newest_hundred_events_that_hide_nothing_are_kept(sessions):
     for number in range(MAX_EVENTS + 5):
-        sessions.apply("ann", watch(number, number))
+        sessions.apply("ann", SessionEvent(number, "click", float(number)))
     kept = sessions.read("ann")
     assert [event.item_no for event in kept] == list(range(MAX_EVENTS + 4, 4, -1))
+
+
+def test_impressions_and_clicks_push_no_hidden_item_out(sessions):
+    hiding = [SessionEvent(number, kind, float(number)) for number, kind in enumerate(sorted(HIDING_EVENTS))]
+    for event in hiding:
+        sessions.apply("ann", event)
+    for number in range(MAX_EVENTS + 5):
+        sessions.apply("ann", SessionEvent(7, "impression" if number % 2 else "click", 100.0 + number))
+    assert sessions.read("ann")[MAX_EVENTS:] == tuple(reversed(hiding))
+
+
+def test_of_the_events_that_hide_an_item_the_newest_is_kept(sessions):
+    for event in (watch(1, 10), SessionEvent(1, "not_interested", 30.0), SessionEvent(1, "rate", 20.0)):
+        sessions.apply("ann", event)
+    assert sessions.read("ann") == (SessionEvent(1, "not_interested", 30.0),)
+
+
+def test_the_items_hidden_last_stay_when_there_are_too_many(sessions, monkeypatch):
+    assert MAX_HIDDEN == 5_000
+    monkeypatch.setattr("stores.sessions.embedded.MAX_HIDDEN", 3)
+    for number in (4, 1, 5, 3, 2):
+        sessions.apply("ann", watch(number, number))
+    assert [event.item_no for event in sessions.read("ann")] == [5, 4, 3]
 
 
 def test_no_event_is_lost_between_writers(sessions, tmp_path):
