@@ -120,7 +120,9 @@ def test_the_newest_hour_is_the_last_that_is_over(tmp_path: Path) -> None:
 
 
 def test_a_day_is_trained_on_when_it_is_over(tmp_path: Path) -> None:
-    definitions = build(settings_of(tmp_path, "data.partitions_start=2026-11-20T07:00:00Z"))
-    schedule = definitions.get_repository_def().get_schedule_def("every_day")
-    tick = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 11, 23, 0, 20, tzinfo=UTC))
-    assert [request.partition_key for request in schedule.evaluate_tick(tick).run_requests or ()] == ["2026-11-22"]
+    code = build(settings_of(tmp_path, "data.partitions_start=2026-11-20T07:00:00Z")).get_repository_def()
+    tick = dg.build_schedule_context(
+        scheduled_execution_time=datetime(2026, 11, 23, 0, 20, tzinfo=UTC), repository_def=code
+    )
+    ticked = code.get_schedule_def("every_day").evaluate_tick(tick)
+    assert [request.partition_key for request in ticked.run_requests or ()] == ["2026-11-22"]
