@@ -62,6 +62,13 @@ def built_before(settings: Settings, hour: Hour) -> Built | None:
     return Built(**json.loads(before[-1].read_text())) if before else None
 
 
+def built_from(settings: Settings, hour: Hour) -> set[str]:
+    """Artefacts of `hour` and of later ones: those a run under way may still need."""
+    names = sorted(settings.manifests_path.glob("*.built.json"))
+    wanted = [file for file in names if file.name >= _file(settings, hour, Built).name]
+    return {Built(**json.loads(file.read_text())).artefact_id for file in wanted}
+
+
 def scored(settings: Settings, hour: Hour) -> Scored:
     """What the newest scoring of `hour` read and made.
 

@@ -22,7 +22,7 @@ from conf.hours import Hour
 from conf.settings import Settings
 from jobs import ledger
 from jobs.lake import Lake
-from jobs.manifests import Scored, remove_unused
+from jobs.manifests import Scored, built_from, remove_unused
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, RECOMMENDATIONS
 from stores.base import RING, VARIANTS, Control, Generation, Row, Store, choose
 from stores.opening import open_store
@@ -84,24 +84,57 @@ def run(
     ledger.heal(lake, control, now())
     plan = _plan(lake, hour, control)
     planned = plan.count()
-    nothing = Result(None, "unchanged", scored.scored, scored.changed, scored.unchanged, 0, 0, 0, 0)
-    live = control.generation()
-    if live is not None and not republish:
-        if Hour.parse(live.hour) > hour:
-            raise PermanentError(
-                f"hour {hour} is not later than {live.hour}, which generation {live.number} serves: "
-                "publish it on purpose with --republish"
-            )
-        if Hour.parse(live.hour) == hour and planned == 0 and live.artefact_id == scored.artefact_id:
-            return nothing
-        if Hour.parse(live.hour) == hour:
-            raise PermanentError(
-                f"hour {hour} is already served by generation {live.number}, and {planned} lists or the catalogue now "
-                "come out differently: publish them on purpose with --republish"
-            )
+    if not republish and _is_live(control.generation(), hour, planned, scored.artefact_id):
+        return Result(None, "unchanged", scored.scored, scored.changed, scored.unchanged, 0, 0, 0, 0)
     leased = _take_lease(lake, store, control, now())
     attempt = leased.attempts
-    started = now()
+    entry = _entry(leased, hour, settings, scored, planned, watermark, now())
+    try:
+        lake.replace(PLANS, plan.withColumn("generation", F.lit(attempt)), {"generation": attempt})
+        ledger.note(lake, entry | {"state": "loading"})
+        load = _load(lake, settings, attempt, watermark)
+        entry |= {"written": load.written, "rejected": len(load.rejected), "bytes": load.bytes}
+        _verify(lake, store, leased, attempt, planned, load)
+        ledger.note(lake, entry | {"state": "verified"})
+        made = Generation(attempt, scored.artefact_id, scored.model_version, str(hour), now().isoformat())
+        kept = (made, *leased.live)[:KEPT_GENERATIONS]
+        store.swap_control(leased, replace(leased, version=leased.version + 1, lease=None, current=attempt, live=kept))
+    except Exception as error:
+        _abort(lake, store, leased, attempt)
+        ledger.note(lake, entry | {"state": "aborted", "ended_at": now(), "error": str(error)[:1000]})
+        raise
+    ledger.merge(lake, attempt)
+    ledger.note(lake, entry | {"state": "current", "ended_at": now()})
+    remove_unused(settings, {generation.artefact_id for generation in kept} | built_from(settings, hour))
+    counts = (scored.scored, scored.changed, scored.unchanged, planned)
+    return Result(attempt, "current", *counts, load.written, len(load.rejected), load.bytes)
+
+
+def _is_live(live: Generation | None, hour: Hour, planned: int, artefact_id: str) -> bool:
+    """Whether readers have all of this hour already.
+
+    Raises:
+        PermanentError: publishing it would take them back, or change an hour they have.
+    """
+    if live is None or Hour.parse(live.hour) < hour:
+        return False
+    if Hour.parse(live.hour) > hour:
+        raise PermanentError(
+            f"hour {hour} is not later than {live.hour}, which generation {live.number} serves: "
+            "publish it on purpose with --republish"
+        )
+    if planned or live.artefact_id != artefact_id:
+        raise PermanentError(
+            f"hour {hour} is already served by generation {live.number}, and {planned} lists or the catalogue now "
+            "come out differently: publish them on purpose with --republish"
+        )
+    return True
+
+
+def _entry(
+    leased: Control, hour: Hour, settings: Settings, scored: Scored, planned: int, watermark: int, started: datetime
+) -> dict[str, Any]:
+    """The attempt's row of the ledger, but for its state."""
     manifest = {
         "model_id": scored.model_id,
         "artefact_id": scored.artefact_id,
@@ -109,8 +142,8 @@ def run(
         "watermark": watermark,
         "store": settings.store.kind,
     }
-    entry: dict[str, Any] = {
-        "generation": attempt,
+    return {
+        "generation": leased.attempts,
         "hour": hour.start,
         "store_id": leased.store_id,
         "manifest": json.dumps(manifest),
@@ -125,40 +158,6 @@ def run(
         "ended_at": None,
         "error": None,
     }
-    try:
-        lake.replace(PLANS, plan.withColumn("generation", F.lit(attempt)), {"generation": attempt})
-        ledger.note(lake, {**entry, "state": "loading"})
-        load = _load(lake, settings, attempt, watermark)
-        entry |= {"written": load.written, "rejected": len(load.rejected), "bytes": load.bytes}
-        _verify(lake, store, leased, attempt, planned, load)
-    except Exception as error:
-        _abort(lake, store, leased, attempt)
-        ledger.note(lake, {**entry, "state": "aborted", "ended_at": now(), "error": str(error)[:1000]})
-        raise
-    generation = Generation(attempt, scored.artefact_id, scored.model_version, str(hour), now().isoformat())
-    ledger.note(lake, {**entry, "state": "verified"})
-    switched = replace(
-        leased,
-        version=leased.version + 1,
-        lease=None,
-        current=attempt,
-        live=(generation, *leased.live)[:KEPT_GENERATIONS],
-    )
-    store.swap_control(leased, switched)
-    ledger.merge(lake, attempt)
-    ledger.note(lake, {**entry, "state": "current", "ended_at": now()})
-    remove_unused(settings, {live.artefact_id for live in switched.live})
-    return Result(
-        attempt,
-        "current",
-        scored.scored,
-        scored.changed,
-        scored.unchanged,
-        planned,
-        load.written,
-        len(load.rejected),
-        load.bytes,
-    )
 
 
 def _control(store: Store) -> Control:

@@ -13,6 +13,8 @@ from conf.loading import CONF_DIR
 from conf.settings import Settings
 
 LOG_FILE = CONF_DIR / "log4j2.properties"
+JAVA_WARNINGS = "-Xlog:disable -Xlog:all=warning:stderr"
+"""Java writes its own warnings to standard output, where they would stand among a command's JSON."""
 
 
 def default_jars_dir() -> Path:
@@ -45,7 +47,7 @@ def spark_session(settings: Settings, app: str = "topshelf") -> SparkSession:
         .config("spark.sql.warehouse.dir", str(settings.home / "spark-warehouse"))
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.databricks.delta.snapshotPartitions", 2)
-        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={LOG_FILE.as_uri()}")
+        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={LOG_FILE.as_uri()} {JAVA_WARNINGS}")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
     )

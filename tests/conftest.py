@@ -18,8 +18,8 @@ SMALL_SPARK = [
     "spark.shuffle_partitions=2",
     "spark.driver_memory=2g",
     # Tests run many small queries once: compiling them well costs more than running them.
-    "spark.conf={spark.driver.defaultJavaOptions: '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC',"
-    " spark.sql.codegen.wholeStage: 'false'}",
+    "spark.conf={spark.sql.codegen.wholeStage: 'false', spark.driver.defaultJavaOptions:"
+    " '-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC'}",
 ]
 
 

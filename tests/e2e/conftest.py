@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-QUICK_START = {"spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
+QUICK_START = {"spark.driver.defaultJavaOptions": JAVA}
 SMALL = {
     "spark": {"master": "local[2]", "driver_memory": "2g", "shuffle_partitions": 2, "conf": QUICK_START},
     "tower": {"hidden": [32], "dim": 16, "epochs": 2, "min_steps": 20, "batch": 256},

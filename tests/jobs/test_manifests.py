@@ -5,7 +5,7 @@ import pytest
 from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
-from jobs.manifests import Built, Scored, built, built_before, encoded_folder, remove_unused, save, scored
+from jobs.manifests import Built, Scored, built, built_before, built_from, encoded_folder, remove_unused, save, scored
 
 FIVE, SIX, SEVEN = (Hour.parse(f"2026-01-10T0{hour}") for hour in (5, 6, 7))
 
@@ -25,6 +25,7 @@ def test_the_hour_before_is_the_newest_earlier_one_whatever_came_later(settings:
         save(settings, hour, Built(name, "m", 1, [], []))
     assert built_before(settings, FIVE) is None
     assert [built_before(settings, hour).artefact_id for hour in (SIX, SEVEN)] == ["five", "five"]
+    assert built_from(settings, SIX) == {"seven"}
 
 
 def test_unused_artefacts_go_with_what_models_made_of_them(settings: Settings) -> None:
