@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from delta.tables import DeltaTable
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from conf.errors import DataError
@@ -94,7 +94,7 @@ class Lake:
         """Remove the rows that `where` names; whole partitions cost no rewriting."""
         DeltaTable.forPath(self.spark, self.path(table)).delete(where)
 
-    def _writer(self, table: Table, rows: DataFrame, mode: str):  # type: ignore[no-untyped-def]  # pyspark has no stub
+    def _writer(self, table: Table, rows: DataFrame, mode: str) -> DataFrameWriter:
         return self._conform(table, rows).write.format("delta").mode(mode).partitionBy(*table.partitions)
 
     def _conform(self, table: Table, rows: DataFrame) -> DataFrame:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from conf.errors import DataError
 from conf.hours import Hour
@@ -78,11 +79,11 @@ def scored(settings: Settings, hour: Hour) -> Scored:
     return Scored(**_load(settings, hour, Scored))
 
 
-def _load(settings: Settings, hour: Hour, kind: type) -> dict:  # type: ignore[type-arg]  # of mixed values
+def _load(settings: Settings, hour: Hour, kind: type) -> dict[str, Any]:
     file = _file(settings, hour, kind)
     if not file.exists():
         raise DataError(f"hour {hour} has not been {kind.__name__.lower()}: run it with `topshelf run --hour {hour}`")
-    content: dict = json.loads(file.read_text())  # type: ignore[type-arg]
+    content: dict[str, Any] = json.loads(file.read_text())
     return content
 
 
