@@ -121,9 +121,90 @@ class Serving(Section):
 
 
 class Store(Section):
-    kind: Literal["embedded"] = Field(description="Which key-value store holds the lists")
+    kind: Literal["embedded", "dynamodb", "scylla"] = Field(description="Which key-value store holds the lists")
     path: str = Field(description="Folder of the embedded store; relative to the home folder")
     map_size_gb: Positive = Field(description="Largest size the embedded store may grow to")
+    connect_ms: Positive = Field(description="How long the service waits for a connection")
+    read_ms: Positive = Field(description="How long the service waits for a user's row")
+
+
+class Dynamodb(Section):
+    endpoint: str | None = Field(
+        description="Address of a DynamoDB Local, by default that of `topshelf services up`; empty: AWS itself"
+    )
+    region: str = Field(description="AWS region; credentials come the usual AWS ways")
+    table: str = Field(min_length=3, max_length=255, description="Name of the table")
+    billing: Literal["on_demand", "provisioned"] = Field(description="How `topshelf store create` has it charged")
+    read_units: Positive = Field(description="Read units a second, where provisioned")
+    write_units: Positive = Field(description="Write units a second, where provisioned")
+
+
+class Scylla(Section):
+    hosts: tuple[str, ...] = Field(
+        min_length=1,
+        description="Some nodes of the cluster (ScyllaDB, or Cassandra); the others are found through them",
+    )
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        description="CQL port, by default that of `topshelf services up`"
+    )
+    datacenter: str | None = Field(description="Nearest data centre; empty: that of the first host that answers")
+    keyspace: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$", description="Keyspace of the tables")
+    username: str | None = Field(description="Name to log in with; empty: no log-in")
+    password: str | None = Field(description="Password to log in with", repr=False)
+    consistency: Literal["ONE", "LOCAL_ONE", "QUORUM", "LOCAL_QUORUM"] = Field(
+        description="How many replicas confirm a write; the service reads from one"
+    )
+    replication: dict[str, str | int] = Field(
+        description="Replication of the keyspace, for `topshelf store create`, in CQL's own words"
+    )
+    compaction: dict[str, str | int] = Field(
+        description="Compaction of the tables, for `topshelf store create`, in CQL's own words"
+    )
+
+
+class Publish(Section):
+    units_per_second: float | None = Field(
+        gt=0, description="DynamoDB write units a second, all executors together; empty: as fast as it takes them"
+    )
+    rows_in_flight: Positive = Field(description="Rows on their way to the store at once, all executors together")
+    max_dollars: float | None = Field(
+        ge=0, description="A publication estimated above it stops before its first write; empty: no limit"
+    )
+    sample: Positive = Field(description="Rows read back through the reader's own code before the switch")
+
+
+class Gate(Section):
+    """Thresholds that lists must pass before readers are switched to them."""
+
+    min_coverage: Share = Field(description="Least share of the hour's active users who have a list")
+    short_list: Positive = Field(description="A list with fewer items counts as short")
+    max_short: Share = Field(description="Largest share of short lists among those to be written")
+    max_forbidden: Annotated[int, Field(ge=0)] = Field(
+        description="Lists, at most, with an item that is inactive, unlicensed or above the user's maturity limit"
+    )
+    min_overlap: Share = Field(description="Least mean share of a changed list's first 20 that were in the old 20")
+    max_score_drift: float = Field(
+        ge=0, description="Largest shift of the mean score, in standard deviations of before"
+    )
+    min_items: Share = Field(
+        description="Least share of the items that may be shown that stand in some list's first 20"
+    )
+    max_concentration: Share = Field(
+        description="Largest share of all first-20 places that the top 1% of items may take"
+    )
+    max_rejected: Share = Field(description="Largest share of planned rows that the store may refuse")
+
+
+class Prices(Section):
+    """Dollars, to estimate a publication's cost. AWS lists them by region; correct them for yours."""
+
+    write_units_million: float = Field(ge=0, description="A million on-demand write units")
+    read_units_million: float = Field(ge=0, description="A million on-demand read units")
+    provisioned_write_unit_hour: float = Field(ge=0, description="One provisioned write unit for an hour")
+    import_gb: float = Field(ge=0, description="A GB by ImportTable, into a new table only")
+    bulk_put_units_million: float | None = Field(
+        ge=0, description="A million write units by StartBulkPutItems; empty: not compared"
+    )
 
 
 class Settings(Section):
@@ -141,6 +222,11 @@ class Settings(Section):
     retrieval: Retrieval
     serving: Serving
     store: Store
+    dynamodb: Dynamodb
+    scylla: Scylla
+    publish: Publish
+    gate: Gate
+    prices: Prices
 
     @model_validator(mode="after")
     def _candidates_fill_a_list(self) -> Settings:

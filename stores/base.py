@@ -30,8 +30,24 @@ class StoreTimeout(StoreUnavailable):
     """The store did not answer within the time it was given."""
 
 
+class StoreThrottled(StoreUnavailable):
+    """The store went on asking to slow down for longer than a writer waits."""
+
+
 class StoreFull(PermanentError):
     """The store has no room left."""
+
+
+class StoreMissing(PermanentError):
+    """The store's tables are not there; `topshelf store create` makes them."""
+
+
+class StoreMisshaped(PermanentError):
+    """There is a table of that name, but with other keys or columns than this product's."""
+
+
+class StoreDenied(PermanentError):
+    """Credentials are missing, wrong, or do not allow it."""
 
 
 class ControlConflict(RetryableError):
@@ -66,7 +82,25 @@ class WriteReport:
     written: int
     rejected: tuple[Rejected, ...]
     bytes: int
-    """Of the rows written, keys included."""
+    """Of the rows written, keys and attribute names included: what the store charges by."""
+    units: float = 0
+    """Write units that the store charged; 0 where it has none."""
+    throttled: int = 0
+    """Times that the store asked to slow down."""
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds a store waits, and whether it tries again."""
+
+    connect: float
+    read: float
+    retries: int
+    """Further tries of a call that may be repeated; 0 in the service, whose time budget has no room for one."""
+
+
+PATIENT = Timeouts(connect=5, read=20, retries=8)
+"""For batch work and commands."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +168,31 @@ class Store(ABC):
     """A key-value store of lists. Safe to share between threads; connects on first use, so after a fork."""
 
     @abstractmethod
+    def create(self) -> None:
+        """Make the tables where they are missing; a store that is there stays as it is. May be repeated.
+
+        Raises:
+            StoreMisshaped: there is a table of that name with another shape.
+            StoreDenied, StoreUnavailable: as for every call.
+        """
+
+    @abstractmethod
+    def check(self) -> str:
+        """Look whether a publication could be written; returns what is there, in one line for a person.
+
+        Raises:
+            StoreMissing, StoreMisshaped, StoreDenied, StoreUnavailable, StoreThrottled, StoreFull: the text says
+                in words what is wrong and how to mend it.
+        """
+
+    @abstractmethod
     def read_control(self) -> Control | None:
-        """The control record; None in a store that never had one.
+        """The control record, as the last completed `swap_control` left it; None in a store that never had one.
 
         Raises:
             StoreUnavailable: it could not be read.
+            StoreMissing: there is no table.
+            StoreDenied: the credentials do not allow it.
         """
 
     @abstractmethod
@@ -155,12 +209,16 @@ class Store(ABC):
     def write(self, rows: Iterable[Row], lease: int) -> WriteReport:
         """Write rows in batches, each durable when it is done; the lease is checked with every batch.
 
-        A row that cannot be stored (user_id or row too long) is reported as rejected; the others go on.
-        May be repeated: the same rows leave the same store.
+        Rows are taken from the iterator as there is room for them, so memory does not grow with their number. A row
+        that cannot be stored (user_id or row too long, or refused by the store for what it is) is reported as
+        rejected; the others go on. What a busy store did not take is given again until it is taken.
+        May be repeated: the same rows leave the same store. A row never replaces one of a later lease, as far as the
+        store can tell: by its transaction (embedded) or by its write timestamp (CQL); DynamoDB can not.
 
         Raises:
             LeaseLost: the control record's lease is not `lease`; batches before that stay written.
             StoreUnavailable: the store stopped answering; batches before that stay written.
+            StoreThrottled: it kept on asking to slow down.
             StoreFull: there is no room.
         """
 
@@ -179,7 +237,7 @@ class Store(ABC):
 
     @abstractmethod
     def count(self) -> int:
-        """Number of rows, all generations and ring positions together."""
+        """Number of rows, all generations and ring positions together. Reads the whole store: for small ones."""
 
     @abstractmethod
     def close(self) -> None:

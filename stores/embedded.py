@@ -6,6 +6,7 @@ lock and see one moment of the store.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,10 +14,24 @@ from typing import Any
 
 import lmdb
 
-from stores.base import RING, Control, ControlConflict, LeaseLost, Rejected, Row, Store, WriteReport, row_problem
+from stores.base import (
+    RING,
+    Control,
+    ControlConflict,
+    LeaseLost,
+    Rejected,
+    Row,
+    Store,
+    StoreFull,
+    StoreMissing,
+    WriteReport,
+    row_problem,
+)
 from stores.lmdb_env import LmdbFolder, as_store_error
 
 BATCH_ROWS = 10_000
+MIN_FREE_BYTES = 64 << 20
+"""With less room on the disk not even a few thousand lists would go in."""
 _CONTROL, _ROWS, _KEY = b"control", b"rows", b"record"
 
 
@@ -25,6 +40,17 @@ class EmbeddedStore(Store):
 
     def __init__(self, path: Path, map_size_gb: int) -> None:
         self._folder = LmdbFolder(path, map_size_gb, (_CONTROL, _ROWS))
+
+    def create(self) -> None:
+        self._folder.environment()
+
+    def check(self) -> str:
+        if not self._folder.exists():
+            raise StoreMissing(f"there is no store in {self._folder.path} yet: `topshelf store create` makes it")
+        rows, free = self.count(), shutil.disk_usage(self._folder.path).free
+        if free < MIN_FREE_BYTES:
+            raise StoreFull(f"the disk of {self._folder.path} has {free >> 20} MiB left: make room on it")
+        return f"embedded store {self._folder.path}: {rows:,} rows, {free >> 30:,} GiB free on its disk"
 
     def read_control(self) -> Control | None:
         if not self._folder.exists():

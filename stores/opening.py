@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from conf.settings import Settings
-from stores.base import Store
+from stores.base import PATIENT, Store, Timeouts
 from stores.embedded import EmbeddedStore
 from stores.eventlog.base import EventLog
 from stores.eventlog.embedded import EmbeddedEventLog
@@ -13,8 +13,36 @@ from stores.sessions.base import Sessions
 from stores.sessions.embedded import EmbeddedSessions
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(settings: Settings, timeouts: Timeouts = PATIENT, share: float = 1) -> Store:
+    """The store of lists.
+
+    share: the part, above 0 and up to 1, of the settings' write budget that this writer may use.
+    """
+    kind = settings.store.kind
+    # The clients take a good part of a second to import: whoever needs none should not wait for them.
+    if kind == "dynamodb":
+        from stores.dynamodb import DynamoStore
+
+        units = settings.publish.units_per_second
+        return DynamoStore(
+            settings.dynamodb,
+            timeouts,
+            units_per_second=None if units is None else units * share,
+            rows_in_flight=max(1, round(settings.publish.rows_in_flight * share)),
+        )
+    if kind == "scylla":
+        from stores.scylla import ScyllaStore
+
+        return ScyllaStore(
+            settings.scylla, timeouts, rows_in_flight=max(1, round(settings.publish.rows_in_flight * share))
+        )
     return EmbeddedStore(settings.store_path, settings.store.map_size_gb)
+
+
+def open_reader(settings: Settings) -> Store:
+    """The store of lists as the service reads it: it waits briefly and never tries twice."""
+    store = settings.store
+    return open_store(settings, Timeouts(store.connect_ms / 1000, store.read_ms / 1000, retries=0))
 
 
 def open_sessions(settings: Settings) -> Sessions:

@@ -16,25 +16,8 @@ from stores.base import (
     LeaseLost,
     Row,
 )
-from stores.embedded import EmbeddedStore
 
 LEASE = 1
-
-
-def embedded(tmp_path):
-    return lambda: EmbeddedStore(tmp_path / "store", map_size_gb=1)
-
-
-@pytest.fixture(params=[embedded])
-def connect(request, tmp_path):
-    """Opens the same store anew."""
-    return request.param(tmp_path)
-
-
-@pytest.fixture
-def store(connect):
-    with connect() as store:
-        yield store
 
 
 @pytest.fixture
