@@ -26,7 +26,7 @@ help: ## list these commands
 run: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## the whole way once, with a demo world or DATA=folder
 	@$(BIN)/topshelf tour $(if $(DATA),"$(DATA)")
 
-test: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars ## run every test; ARGS="-k words" chooses
+test: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## run every test; ARGS="-k words" chooses
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMPS)/dev $(STAMPS)/project ## style, types, layers and whether the docs are true
@@ -86,4 +86,8 @@ $(STAMPS)/project: pyproject.toml $(INITS)
 
 $(STAMPS)/jars: conf/jars.lock $(STAMPS)/project
 	@$(BIN)/topshelf jars
+	@touch $@
+
+$(STAMPS)/services: conf/services/dynamodb.lock conf/services/cassandra.lock $(STAMPS)/project
+	@$(BIN)/topshelf services fetch
 	@touch $@

@@ -6,11 +6,14 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import dagster as dg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from jobs.gate import Check
+from jobs.publish import Result
 from jobs.tables import Table
 from models.training import TrainReport
 
@@ -30,6 +33,35 @@ def column_schema(table: Table) -> dg.TableSchema:
                 constraints=dg.TableColumnConstraints(nullable=field.nullable),
             )
             for field in table.schema
+        ]
+    )
+
+
+def publication(result: Result) -> dict[str, dg.MetadataValue | float | int | str]:
+    """What a publication did, cost and found; nothing but its state where there was nothing to publish."""
+    if result.generation is None:
+        return {"state": result.state, "scored": result.scored, "unchanged": result.unchanged}
+    numbers = asdict(result)
+    del numbers["checks"]
+    if result.load_seconds:
+        numbers["rows a second"] = round(result.written / result.load_seconds)
+    return {**numbers, "gate": checks_table(result.checks)}
+
+
+def checks_table(checks: Sequence[Check]) -> dg.MetadataValue:
+    """What the gate found, a row a check."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "check": check.name,
+                    "passed": check.passed,
+                    "value": round(check.value, 4),
+                    "limit": check.limit,
+                    "found": check.text,
+                }
+            )
+            for check in checks
         ]
     )
 

@@ -1,10 +1,15 @@
+from collections.abc import Iterator
+
 import dagster as dg
 
-from assets.metadata import column_schema
+from assets import gate_checks
+from assets.metadata import column_schema, publication
 from assets.partitions import Partitions
+from assets.progress import listening
 from assets.resources import REPUBLISH_TAG, Topshelf
 from conf.hours import Hour
 from jobs import ingest, manifests, publish
+from jobs.gate import GateFailed
 from jobs.tables import PUBLISHED
 
 
@@ -17,20 +22,29 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
         kinds={"spark", "deltalake"},
         description=PUBLISHED.doc,
         metadata={"dagster/column_schema": column_schema(PUBLISHED)},
+        check_specs=gate_checks.specs(),
     )
-    def published(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
+    def published(
+        context: dg.AssetExecutionContext, topshelf: Topshelf
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         settings, hour = topshelf.settings(), Hour.parse(context.partition_key)
-        with topshelf.store() as store:
-            result = publish.run(
-                topshelf.lake(),
-                hour,
-                settings,
-                store,
-                manifests.scored(settings, hour),
-                topshelf.now,
-                watermark=ingest.watermark(settings.eventlog_path, hour),
-                republish=context.run.tags.get(REPUBLISH_TAG) == "true",
-            )
-        return dg.MaterializeResult(metadata=dict(vars(result)))
+        with topshelf.store() as store, listening(context.log.info) as listener:
+            try:
+                result = publish.run(
+                    topshelf.lake(),
+                    hour,
+                    settings,
+                    store,
+                    manifests.scored(settings, hour),
+                    topshelf.now,
+                    listener,
+                    watermark=ingest.watermark(settings.eventlog_path, hour),
+                    republish=context.run.tags.get(REPUBLISH_TAG) == "true",
+                )
+            except GateFailed as failed:
+                yield from gate_checks.results(failed.checks)
+                raise
+        yield from gate_checks.results(result.checks) if result.checks else gate_checks.unchanged()
+        yield dg.MaterializeResult(metadata=publication(result))
 
     return published

@@ -27,7 +27,8 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 settings,
                 train.need_deployed(lake, settings),
                 manifests.built(settings, hour),
-                publish.store_id(store),
+                publish.control_of(store),
+                topshelf.now(),
             )
         return dg.MaterializeResult(
             metadata={

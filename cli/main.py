@@ -21,8 +21,12 @@ COMMANDS = {
     "token": ("cli.commands.serving:token", "Print a bearer token for a user."),
     "recs": ("cli.commands.serving:recs", "Print a user's recommendations."),
     "sql": ("cli.commands.sql:sql", "Ask the tables a question in SQL."),
+    "generations": ("cli.commands.generations:generations", "Show every publication and how it stands."),
+    "rollback": ("cli.commands.generations:rollback", "Send readers back to an earlier generation."),
     "ui": ("cli.commands.pipeline:ui", "Open the pipeline in the Dagster UI."),
     "config": ("cli.commands.config:config", "Show the settings in force and where each comes from."),
+    "store": ("cli.commands.store:store", "Make and check the key-value store of the lists."),
+    "services": ("cli.commands.services:services", "Run database servers on this machine, to try a store out."),
     "jars": ("cli.commands.jars:jars", "Fetch the Delta jars that Spark needs."),
     "docs": ("cli.commands.docs:docs", "Write the reference pages that are made from the code."),
 }

@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 
 from conf.errors import DataError, PermanentError
 from conf.rules import Rules
-from jobs.tables import EVENTS, IMPORTS, ITEMS, PUBLISHED, REJECTS, TABLES, USERS, Table
+from jobs.tables import EVENTS, IMPORTS, ITEMS, PUBLICATIONS, PUBLISHED, REJECTS, TABLES, USERS, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,6 +76,13 @@ def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _attempts(_: Rules) -> str:
+    return (
+        "SELECT * FROM publications QUALIFY row_number() OVER (PARTITION BY generation ORDER BY step DESC) = 1 "
+        "ORDER BY generation"
+    )
+
+
 VIEWS = (
     View(
         "lists",
@@ -105,6 +112,13 @@ VIEWS = (
         ),
         (PUBLISHED, ITEMS),
         _recommendation_items,
+    ),
+    View(
+        "attempts",
+        "One row an attempt at a publication: as it last stood in the ledger, with all columns of publications.",
+        (("generation", "Number of the attempt"), ("state", "Its last state"), ("…", "As in publications")),
+        (PUBLICATIONS,),
+        _attempts,
     ),
 )
 

@@ -90,6 +90,12 @@ class Lake:
             .execute()
         )
 
+    def remove(self, table: Table, keys: DataFrame) -> None:
+        """Delete the rows whose key columns are those of a row of `keys`, which may have some of the key only."""
+        on = " AND ".join(f"old.{column} <=> gone.{column}" for column in keys.columns)
+        found = DeltaTable.forPath(self.spark, self.path(table)).alias("old")
+        found.merge(keys.alias("gone"), on).whenMatchedDelete().execute()
+
     def delete(self, table: Table, where: Column) -> None:
         """Remove the rows that `where` names; whole partitions cost no rewriting."""
         DeltaTable.forPath(self.spark, self.path(table)).delete(where)

@@ -1,44 +1,158 @@
-"""The ledger of publications, and the table of what is live: how a publication is remembered."""
+"""The ledger of publications, and the table of what is live: how a publication is remembered, and how both follow what
+was done to the control record without them (a crash after the switch, a rollback, a generation marked as bad).
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from conf.errors import DataError
 from jobs.lake import Lake
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED
-from stores.base import Control
+from stores.control import UNDER_WAY, Control
+
+KEY = ["user_id", "variant"]
+MERGED = ("current", "retired", "bad")
+
+Entry = dict[str, Any]
 
 
-def heal(lake: Lake, control: Control, now: datetime) -> None:
-    """Merge the plan of a generation that was switched to by a run that died before it could."""
-    if not lake.exists(PUBLICATIONS) or control.current == 0:
-        return
-    entry = lake.read(PUBLICATIONS).where(F.col("generation") == control.current).first()
-    if entry is None or entry["state"] != "verified":
-        return
-    merge(lake, control.current)
-    note(lake, {**entry.asDict(), "state": "current", "ended_at": now})
+class Ledger:
+    """The attempts on one store, read once and kept up while they are noted."""
 
+    def __init__(self, lake: Lake, store_id: str) -> None:
+        self._lake = lake
+        self._store_id = store_id
+        self._unwritten: list[Entry] = []
+        rows = [row.asDict(recursive=True) for row in lake.read(PUBLICATIONS).collect()]
+        self.last_attempt = max((row["generation"] for row in rows), default=0)
+        """The highest attempt number, of whatever store."""
+        mine = (row for row in rows if row["store_id"] == store_id)
+        self.entries: dict[int, Entry] = {
+            entry["generation"]: entry for entry in sorted(mine, key=lambda entry: int(entry["step"]))
+        }
+        """How each attempt stands."""
 
-def last_attempt(lake: Lake) -> int:
-    """The highest attempt number in the ledger, of whatever store; 0: none."""
-    highest = lake.read(PUBLICATIONS).agg(F.max("generation").alias("generation")).first()
-    return 0 if highest is None or highest["generation"] is None else int(highest["generation"])
+    def add(self, *entries: Entry) -> None:
+        """Add the state that attempts have come to, to be written with the next `write`."""
+        for entry in entries:
+            before = self.entries.get(entry["generation"])
+            full = {**entry, "step": 1 if before is None else before["step"] + 1}
+            self.entries[entry["generation"]] = full
+            self._unwritten.append(full)
 
+    def write(self) -> None:
+        """Write down what was added, in one commit."""
+        rows = [tuple(entry[name] for name in PUBLICATIONS.columns) for entry in self._unwritten]
+        if rows:
+            self._lake.append(PUBLICATIONS, self._lake.spark.createDataFrame(rows, PUBLICATIONS.schema))
+            self._unwritten.clear()
 
-def merge(lake: Lake, attempt: int) -> None:
-    """Take what an attempt wrote for live, and forget the plans before it. May be repeated."""
-    lake.upsert(PUBLISHED, lake.read(PLANS).where(F.col("generation") == attempt))
-    lake.delete(PLANS, F.col("generation") < attempt)
+    def heal(self, control: Control, now: datetime) -> None:
+        """Bring published and the ledger up to what the control record says. May be repeated; mostly does nothing.
 
+        A generation that was switched to by a run that died before the merge is merged. A list of a generation that
+        readers do not see any more is replaced, in published, by the one that they see instead.
 
-def note(lake: Lake, entry: dict[str, Any]) -> None:
-    """Write an attempt's state to the ledger. One that becomes current retires the one before it."""
-    rows = lake.spark.createDataFrame([tuple(entry[name] for name in PUBLICATIONS.columns)], PUBLICATIONS.schema)
-    if entry["state"] == "current":
-        before = (F.col("state") == "current") & (F.col("generation") != entry["generation"])
-        rows = rows.unionByName(lake.read(PUBLICATIONS).where(before).withColumn("state", F.lit("retired")))
-    lake.upsert(PUBLICATIONS, rows)
+        Raises:
+            DataError: the Delta version that holds those earlier lists is gone.
+        """
+        live = self.entries.get(control.current)
+        if live is not None and live["state"] in UNDER_WAY:
+            self.merge(control, control.current)
+        self._restore(control)
+        self.follow(control, now)
+        self.write()
+
+    def follow(self, control: Control, now: datetime) -> None:
+        """Add the states that the control record has given to attempts meanwhile."""
+        states = {number: control.state_of(number, entry["state"]) for number, entry in self.entries.items()}
+        self.add(
+            *(
+                {**self.entries[number], "state": state, "noted_at": now}
+                for number, state in states.items()
+                if state != self.entries[number]["state"]
+            )
+        )
+
+    def describes(self, control: Control) -> bool:
+        """Whether the table published is about this store as it stands.
+
+        It is not when the store is another one, or when its current generation is unknown here: then the lake is not
+        the one that published it, or was put back to an earlier day.
+        """
+        return control.current == 0 or control.current in self.entries
+
+    def merge(self, control: Control, generation: int) -> None:
+        """Take what an attempt wrote for live, and note what hidden attempts its plan had taken over. Repeatable."""
+        plan = self._lake.read(PLANS).where(F.col("generation") == generation)
+        self._lake.upsert(PUBLISHED, plan.select(*PUBLISHED.columns))
+        hidden = [number for number in self._hidden(control) if number < generation]
+        self.add(*({**self.entries[number], "taken_over_by": generation} for number in hidden))
+
+    def left_behind(self, control: Control) -> DataFrame | None:
+        """Rows of PLANS that no reader sees and no later plan has taken over; the newest for each user and variant.
+
+        What aborted, dead, bad and rolled-back attempts had planned: the store may or may not hold those rows. None
+        where there is no such attempt, as in most hours.
+        """
+        hidden = self._hidden(control)
+        if not hidden:
+            return None
+        plans = self._lake.read(PLANS).where(F.col("generation").isin(hidden))
+        newest = plans.groupBy(*KEY).agg(F.max("generation").alias("generation"))
+        return plans.join(newest, on=[*KEY, "generation"], how="left_semi")
+
+    def forget_plans(self, control: Control) -> None:
+        """Delete the plans older than any generation that one can go back to: their rows matter in no ring."""
+        oldest = min(generation.number for generation in control.live)
+        if any(number < oldest for number in self.entries):
+            self._lake.delete(PLANS, F.col("generation") < oldest)
+
+    def _hidden(self, control: Control) -> list[int]:
+        return [
+            number
+            for number, entry in self.entries.items()
+            if not control.shows(number) and entry["taken_over_by"] is None
+        ]
+
+    def _restore(self, control: Control) -> None:
+        """Put rows of published that readers no longer see back to those they do see, out of Delta's older versions.
+
+        A row goes back to what stood there before its generation was merged; where that is hidden too, further back.
+        A user who had no list then has none now.
+        """
+        gone = [
+            number
+            for number, entry in self.entries.items()
+            if entry["state"] in MERGED and not control.shows(number) and entry["taken_over_by"] is None
+        ]
+        now = self._lake.version(PUBLISHED) if gone else None
+        if now is None:
+            return
+        mine = F.col("store_id") == self._store_id
+        # Read at a version by number: the writes below must not change what these rows are worked out from.
+        left = self._lake.read(PUBLISHED, now).where(mine & F.col("generation").isin(gone)).select(*KEY).persist()
+        for number in sorted(gone, reverse=True):
+            if left.isEmpty():
+                return
+            version = self.entries[number]["base_version"]
+            if version is not None:
+                before = self._at(version, number).where(mine & ~F.col("generation").isin(gone))
+                self._lake.upsert(PUBLISHED, before.join(left, on=KEY, how="left_semi"))
+                left = left.join(before.select(*KEY), on=KEY, how="left_anti").persist()
+        self._lake.remove(PUBLISHED, left)
+
+    def _at(self, version: int, generation: int) -> DataFrame:
+        try:
+            return self._lake.read(PUBLISHED, version)
+        except AnalysisException as error:
+            raise DataError(
+                f"version {version} of the table published, which holds the lists from before generation {generation}, "
+                "is gone: name a new, empty store and publish everything with `topshelf run --republish`"
+            ) from error

@@ -1,66 +1,70 @@
 """published: load the lists that changed into the store, verify them, switch, and remember what is live.
 
-Plan → load → verify → switch → merge. Readers see nothing of a generation before the switch, which is one
-compare-and-set of the control record. A crash after the switch is healed by the next run, which merges the plan.
+Plan → gate → load → verify → switch → merge. Readers see nothing of a generation before the switch, which is one
+compare-and-set of the control record. A crash at any point is healed by the next run: before the switch, its plan is
+taken over; after it, its plan is merged.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from conf.errors import DataError, PermanentError
 from conf.hours import Hour
 from conf.settings import Settings
-from jobs import ledger
+from jobs import cost, gate, plan
+from jobs.gate import Check, GateFailed
 from jobs.lake import Lake
+from jobs.ledger import Ledger
+from jobs.load import Listener, Load, load
 from jobs.manifests import Scored, built_from, remove_unused
-from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, RECOMMENDATIONS
-from stores.base import RING, VARIANTS, Control, Generation, Row, Store, choose
-from stores.opening import open_store
-from stores.records import body_hash, encode_body, encode_row
-
-KEPT_GENERATIONS = RING
-"""Generations that the control record describes: those the ring can still hold."""
-SAMPLE = 200
-"""Rows read back through the reader's own code before the switch."""
+from jobs.readback import read_back
+from jobs.tables import PUBLICATIONS, PUBLISHED, RECOMMENDATIONS
+from stores.base import LeaseLost, Store, StoreUnavailable
+from stores.control import Control, Generation
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a publication did. generation is None where there was nothing to publish."""
+    """What a publication did. generation is None where there was nothing to publish.
+
+    scored = changed + unchanged; planned = written + rejected.
+    """
 
     generation: int | None
     state: str
     scored: int
     changed: int
     unchanged: int
-    planned: int
-    written: int
-    rejected: int
-    bytes: int
+    carried: int = 0
+    planned: int = 0
+    written: int = 0
+    rejected: int = 0
+    bytes: int = 0
+    units: float = 0
+    throttled: int = 0
+    estimated_dollars: float = 0
+    dollars: float = 0
+    load_seconds: float = 0
+    compared: int = 0
+    """Rows read back before the switch."""
+    checks: tuple[Check, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Load:
-    written: int
-    bytes: int
-    rejected: tuple[str, ...]
-    """Users whose rows the store refused."""
-
-
-def store_id(store: Store) -> str | None:
-    """The random id of the store, made when it is first published to; None: never published to."""
+def control_of(store: Store) -> Control:
+    """The store's control record, begun where there is none: from then on the store has an id of its own."""
     control = store.read_control()
-    return None if control is None else control.store_id
+    if control is None:
+        control = Control.first(uuid.uuid4().hex)
+        store.swap_control(None, control)
+    return control
 
 
 def run(
@@ -70,6 +74,7 @@ def run(
     store: Store,
     scored: Scored,
     now: Callable[[], datetime],
+    listener: Listener,
     watermark: int = 0,
     republish: bool = False,
 ) -> Result:
@@ -77,47 +82,34 @@ def run(
 
     Raises:
         PermanentError: the hour is not later than the live one and `republish` was not asked for.
-        ControlConflict, LeaseLost: another publisher is at work.
+        OverBudget: it would cost more than publish.max_dollars; nothing was written.
+        GateFailed: the lists are not fit to be served; the old generation goes on being served.
+        ControlConflict, LeaseLost: another publisher, or an operator, has come between.
         DataError: what was loaded is not what was planned; the old generation goes on being served.
     """
-    control = _control(store)
-    ledger.heal(lake, control, now())
-    plan = _plan(lake, hour, control)
-    planned = plan.count()
-    if not republish and _is_live(control.generation(), hour, planned, scored.artefact_id):
-        return Result(None, "unchanged", scored.scored, scored.changed, scored.unchanged, 0, 0, 0, 0)
-    leased = _take_lease(lake, store, control, now())
-    attempt = leased.attempts
-    entry = _entry(leased, hour, settings, scored, planned, watermark, now())
+    control = control_of(store)
+    ledger = Ledger(lake, control.store_id)
+    ledger.heal(control, now())
+    live = control.generation()
+    if not republish and live is not None and Hour.parse(live.hour) >= hour:
+        _must_be_live(live, hour, plan.make(lake, hour, control, ledger, settings).count(), scored.artefact_id)
+        return Result(None, "unchanged", scored.scored, scored.changed, scored.unchanged)
+    # Numbers go on from the ledger's: a new store's first attempt is not the old store's.
+    leased = control.begun(max(control.attempts, ledger.last_attempt) + 1)
+    store.swap_control(control, leased)
+    attempt = _Attempt(lake, ledger, hour, settings, store, scored, now, listener, watermark, control, leased)
     try:
-        lake.replace(PLANS, plan.withColumn("generation", F.lit(attempt)), {"generation": attempt})
-        ledger.note(lake, entry | {"state": "loading"})
-        load = _load(lake, settings, attempt, watermark)
-        entry |= {"written": load.written, "rejected": len(load.rejected), "bytes": load.bytes}
-        _verify(lake, store, leased, attempt, planned, load)
-        ledger.note(lake, entry | {"state": "verified"})
-        made = Generation(attempt, scored.artefact_id, scored.model_version, str(hour), now().isoformat())
-        kept = (made, *leased.live)[:KEPT_GENERATIONS]
-        store.swap_control(leased, replace(leased, version=leased.version + 1, lease=None, current=attempt, live=kept))
+        after = attempt.prepare()
     except Exception as error:
-        _abort(lake, store, leased, attempt)
-        ledger.note(lake, entry | {"state": "aborted", "ended_at": now(), "error": str(error)[:1000]})
+        lost = attempt.abort(error)
+        if lost is not None:
+            raise lost from error
         raise
-    ledger.merge(lake, attempt)
-    ledger.note(lake, entry | {"state": "current", "ended_at": now()})
-    remove_unused(settings, {generation.artefact_id for generation in kept} | built_from(settings, hour))
-    counts = (scored.scored, scored.changed, scored.unchanged, planned)
-    return Result(attempt, "current", *counts, load.written, len(load.rejected), load.bytes)
+    return attempt.finish(after)
 
 
-def _is_live(live: Generation | None, hour: Hour, planned: int, artefact_id: str) -> bool:
-    """Whether readers have all of this hour already.
-
-    Raises:
-        PermanentError: publishing it would take them back, or change an hour they have.
-    """
-    if live is None or Hour.parse(live.hour) < hour:
-        return False
+def _must_be_live(live: Generation, hour: Hour, planned: int, artefact_id: str) -> None:
+    """Raises PermanentError when publishing the hour would take readers back, or change an hour that they have."""
     if Hour.parse(live.hour) > hour:
         raise PermanentError(
             f"hour {hour} is not later than {live.hour}, which generation {live.number} serves: "
@@ -128,155 +120,168 @@ def _is_live(live: Generation | None, hour: Hour, planned: int, artefact_id: str
             f"hour {hour} is already served by generation {live.number}, and {planned} lists or the catalogue now "
             "come out differently: publish them on purpose with --republish"
         )
-    return True
 
 
-def _entry(
-    leased: Control, hour: Hour, settings: Settings, scored: Scored, planned: int, watermark: int, started: datetime
-) -> dict[str, Any]:
-    """The attempt's row of the ledger, but for its state."""
-    manifest = {
-        "model_id": scored.model_id,
-        "artefact_id": scored.artefact_id,
-        "tables": scored.versions,
-        "watermark": watermark,
-        "store": settings.store.kind,
-    }
-    return {
-        "generation": leased.attempts,
-        "hour": hour.start,
-        "store_id": leased.store_id,
-        "manifest": json.dumps(manifest),
-        "scored": scored.scored,
-        "changed": scored.changed,
-        "unchanged": scored.unchanged,
-        "planned": planned,
-        "written": 0,
-        "rejected": 0,
-        "bytes": 0,
-        "started_at": started,
-        "ended_at": None,
-        "error": None,
-    }
+@dataclass
+class _Attempt:
+    """One attempt, from its lease to the switch."""
 
+    lake: Lake
+    ledger: Ledger
+    hour: Hour
+    settings: Settings
+    store: Store
+    scored: Scored
+    now: Callable[[], datetime]
+    listener: Listener
+    watermark: int
+    before: Control
+    leased: Control
+    compared: int = 0
+    checks: tuple[Check, ...] = ()
+    entry: dict[str, Any] = field(default_factory=dict)
+    """Its row of the ledger."""
 
-def _control(store: Store) -> Control:
-    control = store.read_control()
-    if control is None:
-        control = Control.first(uuid.uuid4().hex)
-        store.swap_control(None, control)
-    return control
+    @property
+    def number(self) -> int:
+        return self.leased.attempts
 
+    def prepare(self) -> Control:
+        """Plan, check, load and verify, then switch. Returns the control record after the switch."""
+        counts = self._plan()
+        made = Generation(
+            self.number, self.scored.artefact_id, self.scored.model_version, str(self.hour), self.now().isoformat()
+        )
+        after = self.leased.switched(made)
+        unchanged = self.scored.scored - (counts.planned - counts.carried)
+        done = load(self.lake, self.settings, self.number, self.watermark, counts.planned, unchanged, self.listener)
+        self._account(counts, done)
+        self.compared = read_back(self.lake, self.settings, self.store, self.number, after)
+        self._note("verified")
+        self.ledger.write()
+        self.store.swap_control(self.leased, after)
+        return after
 
-def _take_lease(lake: Lake, store: Store, control: Control, now: datetime) -> Control:
-    """Begin an attempt. One that still holds the lease loses it: dead or not, it can neither write nor switch."""
-    # Numbers go on from the ledger's: a new store's first attempt is not the old store's.
-    attempt = max(control.attempts, ledger.last_attempt(lake)) + 1
-    aborted = control.aborted if control.lease is None else (*control.aborted, control.lease)
-    leased = replace(control, version=control.version + 1, attempts=attempt, lease=attempt, aborted=aborted)
-    store.swap_control(control, leased)
-    if control.lease is not None:
-        dead = lake.read(PUBLICATIONS).where(F.col("generation") == control.lease).first()
-        if dead is not None:
-            ledger.note(
-                lake, {**dead.asDict(), "state": "aborted", "ended_at": now, "error": f"attempt {attempt} took over"}
+    def finish(self, after: Control) -> Result:
+        """Remember what is live. Nothing in here can take the switch back; the next run repeats what is left of it."""
+        self.ledger.merge(after, self.number)
+        self._note("current")
+        self.ledger.follow(after, self.now())
+        self.ledger.write()
+        self.ledger.forget_plans(after)
+        kept = {generation.artefact_id for generation in after.live} | built_from(self.settings, self.hour)
+        remove_unused(self.settings, kept)
+        shown = {name: self.entry[name] for name in Result.__dataclass_fields__ if name in self.entry}
+        return Result(**{**shown, "compared": self.compared, "checks": self.checks})
+
+    def _plan(self) -> plan.Counts:
+        """Write the plan down, then refuse it before its first row is loaded, if it is to be refused."""
+        self._check_scored()
+        self.entry = self._first_entry()
+        counts = plan.save(
+            self.lake, plan.make(self.lake, self.hour, self.leased, self.ledger, self.settings), self.number
+        )
+        expected = cost.estimate(self.lake, self.number, self.settings, empty_store=self.before.attempts == 0)
+        self.listener.say(f"generation {self.number}: {expected}" + (f" ({expected.hint})" if expected.hint else ""))
+        manifest = {**json.loads(self.entry["manifest"]), "lists_checksum": counts.checksum}
+        self.entry |= {
+            "planned": counts.planned,
+            "carried": counts.carried,
+            "estimated_units": expected.units,
+            "estimated_dollars": expected.dollars,
+            "manifest": json.dumps(manifest),
+        }
+        self._note("planned")
+        cost.check_budget(expected, self.settings)
+        self._judge(
+            gate.evaluate(self.lake, self.number, self.hour, self.settings, self.leased, self.scored.artefact_id)
+        )
+        self._note("loading")
+        self.ledger.write()
+        return counts
+
+    def _account(self, counts: plan.Counts, done: Load) -> None:
+        """Raises DataError unless every planned row was written or refused; GateFailed when too many were refused."""
+        self.entry |= {
+            "written": done.written,
+            "rejected": done.rejected,
+            "bytes": done.bytes,
+            "units": done.units,
+            "throttled": done.throttled,
+            "dollars": cost.dollars(done.units, self.settings),
+            "load_seconds": done.seconds,
+        }
+        if counts.planned != done.written + done.rejected:
+            raise DataError(
+                f"generation {self.number}: {counts.planned} rows planned, {done.written} written and "
+                f"{done.rejected} rejected"
             )
-    return leased
+        self._judge((*self.checks, gate.refused(done.rejected, counts.planned, self.settings.gate)))
+        self._note("loaded")
 
+    def _judge(self, checks: tuple[Check, ...]) -> None:
+        self.checks = checks
+        self.entry["checks"] = [astuple(check) for check in checks]
+        if not all(check.passed for check in checks):
+            raise GateFailed(self.number, checks)
 
-def _plan(lake: Lake, hour: Hour, control: Control) -> DataFrame:
-    """Rows to write: lists that differ from what this store holds, each at its next place in the ring.
+    def _check_scored(self) -> None:
+        """Raises DataError unless scoring and the table agree on how many lists there are."""
+        of_hour = (F.col("date") == self.hour.date) & (F.col("hour") == self.hour.start.hour)
+        found = self.lake.read(RECOMMENDATIONS).where(of_hour).count()
+        scored = self.scored
+        if scored.scored != scored.changed + scored.unchanged or found != scored.changed:
+            raise DataError(
+                f"scoring of {self.hour} counted {scored.scored} users, {scored.changed} changed and "
+                f"{scored.unchanged} unchanged, but recommendations has {found} of its rows: run that hour again"
+            )
 
-    To a store other than the one that `published` describes, every list goes: those of this hour, and those of
-    users who were not scored in it.
-    """
-    held = lake.read(PUBLISHED)
-    ours = held.where(F.col("store_id") == control.store_id).select(
-        "user_id", "variant", F.col("hash").alias("old_hash"), F.col("ring_position").alias("old_position")
-    )
-    fresh = (
-        lake.read(RECOMMENDATIONS)
-        .where((F.col("date") == hour.date) & (F.col("hour") == hour.start.hour))
-        .select(
-            "user_id", "variant", "items", "region", "maturity_limit", "body", "hash", F.lit(hour.start).alias("hour")
-        )
-    )
-    carried = (
-        held.where(F.col("store_id") != control.store_id)
-        .join(fresh, on=["user_id", "variant"], how="left_anti")
-        .select(*fresh.columns)
-    )
-    wanted = fresh.unionByName(carried).join(ours, on=["user_id", "variant"], how="left")
-    return wanted.where(~F.col("hash").eqNullSafe(F.col("old_hash"))).select(
-        *fresh.columns,
-        F.when(F.col("old_position").isNull(), 0).otherwise((F.col("old_position") + 1) % RING).alias("ring_position"),
-        F.lit(control.store_id).alias("store_id"),
-    )
+    def abort(self, error: Exception) -> LeaseLost | None:
+        """Give the lease back and mark the attempt. Returns what to say where somebody else had taken the lease."""
+        lost, said = None, str(error)
+        try:
+            found = self.store.read_control()
+            if found == self.leased:
+                self.store.swap_control(self.leased, self.leased.given_up())
+            elif not isinstance(error, GateFailed):
+                holder = f"attempt {found.lease} took over" if found and found.lease else "an operator ended it"
+                said = f"attempt {self.number} was stopped: {holder}; what readers see is not touched by it"
+                lost = LeaseLost(said)
+        except StoreUnavailable as away:
+            # The next attempt takes the lease over; what went wrong first is what counts.
+            said = f"{said} (and the store could not be told: {away})"
+        if self.entry:
+            self._note("aborted", error=said[:1000])
+            self.ledger.write()
+        return lost
 
+    def _note(self, state: str, **more: Any) -> None:
+        self.entry |= {"state": state, "noted_at": self.now(), **more}
+        self.ledger.add(self.entry)
 
-def _load(lake: Lake, settings: Settings, attempt: int, watermark: int) -> _Load:
-    """Write the plan's rows from Spark's executors."""
-
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        with open_store(settings) as store:
-            for batch in batches:
-                report = store.write(_rows(batch, attempt, watermark), lease=attempt)
-                refused = pa.array([[row.user_id for row in report.rejected]], pa.list_(pa.string()))
-                yield pa.RecordBatch.from_pydict(
-                    {
-                        "written": [report.written],
-                        "bytes": [report.bytes],
-                        "rejected": refused,
-                    }
-                )
-
-    rows = lake.read(PLANS).where(F.col("generation") == attempt).select("user_id", "variant", "ring_position", "body")
-    reports = rows.mapInArrow(write, "written long, bytes long, rejected array<string>").collect()
-    refused = tuple(user_id for report in reports for user_id in report["rejected"])
-    if refused:
-        plan = lake.read(PLANS).where((F.col("generation") == attempt) & ~F.col("user_id").isin(*refused))
-        lake.replace(PLANS, plan, {"generation": attempt})
-    return _Load(sum(r["written"] for r in reports), sum(r["bytes"] for r in reports), refused)
-
-
-def _rows(batch: pa.RecordBatch, attempt: int, watermark: int) -> Iterator[Row]:
-    columns = (batch.column(name).to_pylist() for name in ("user_id", "variant", "ring_position", "body"))
-    for user_id, variant, position, body in zip(*columns, strict=True):
-        yield Row(user_id, VARIANTS.index(variant), position, encode_row(body, attempt, watermark))
-
-
-def _verify(lake: Lake, store: Store, control: Control, attempt: int, planned: int, load: _Load) -> None:
-    """Every planned row is accounted for, and a sample reads back as planned.
-
-    Raises:
-        DataError: it is not so.
-    """
-    if planned != load.written + len(load.rejected):
-        raise DataError(
-            f"generation {attempt}: {planned} rows planned, {load.written} written and {len(load.rejected)} rejected"
-        )
-    after = replace(control, current=attempt)
-    sample = (
-        lake.read(PLANS)
-        .where(F.col("generation") == attempt)
-        .orderBy(F.xxhash64("user_id", F.lit(attempt)))
-        .limit(SAMPLE)
-        .select("user_id", "variant", "hash")
-        .collect()
-    )
-    wrong = []
-    for row in sample:
-        read = choose(store.ring(row["user_id"], VARIANTS.index(row["variant"])), after)
-        if read is None or body_hash(encode_body(read.body)) != row["hash"]:
-            wrong.append(row["user_id"])
-    if wrong:
-        raise DataError(f"generation {attempt}: lists of {wrong[:5]} do not read back as they were planned")
-
-
-def _abort(lake: Lake, store: Store, leased: Control, attempt: int) -> None:
-    """Give the lease back and mark the attempt, unless somebody else has taken over."""
-    if store.read_control() == leased:
-        store.swap_control(
-            leased,
-            replace(leased, version=leased.version + 1, lease=None, aborted=(*leased.aborted, attempt)),
-        )
+    def _first_entry(self) -> dict[str, Any]:
+        manifest = {
+            "model_id": self.scored.model_id,
+            "model_version": self.scored.model_version,
+            "artefact_id": self.scored.artefact_id,
+            "tables": self.scored.versions,
+            "watermark": self.watermark,
+            "store": self.settings.store.kind,
+        }
+        numbers = ("carried", "planned", "written", "rejected", "bytes", "throttled")
+        amounts = ("units", "estimated_units", "estimated_dollars", "dollars", "load_seconds")
+        return {
+            **dict.fromkeys(PUBLICATIONS.columns),
+            **dict.fromkeys(numbers, 0),
+            **dict.fromkeys(amounts, 0.0),
+            "generation": self.number,
+            "hour": self.hour.start,
+            "store_id": self.leased.store_id,
+            "manifest": json.dumps(manifest),
+            "scored": self.scored.scored,
+            "changed": self.scored.changed,
+            "unchanged": self.scored.unchanged,
+            "checks": [],
+            "base_version": self.lake.version(PUBLISHED),
+            "started_at": self.now(),
+        }

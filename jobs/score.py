@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from conf.settings import Retrieval, Settings
 from conf.vocabulary import LABELS, NO_ANCHOR, Source
 from jobs.events import window_start
 from jobs.lake import Lake
+from jobs.ledger import Ledger
 from jobs.manifests import Built, Scored, encoded_folder, save
 from jobs.tables import ITEMS, POPULARITY, PUBLISHED, RECOMMENDATIONS, USER_FEATURES
 from jobs.train import Model
@@ -35,6 +36,7 @@ from models.scoring import Scorer
 from models.types import CandidateLists, CatalogueArrays, ScoredLists
 from stores.artefact import Artefact, load_artefact
 from stores.base import VARIANTS
+from stores.control import Control
 from stores.records import UNKNOWN_SEGMENT, ListBody, body_hash, encode_body, pack_vector, score_byte
 
 CHAMPION = VARIANTS[0]
@@ -54,11 +56,14 @@ class Inputs:
     now: float
 
 
-def run(lake: Lake, hour: Hour, settings: Settings, model: Model, built: Built, store_id: str | None) -> Scored:
+def run(
+    lake: Lake, hour: Hour, settings: Settings, model: Model, built: Built, control: Control, now: datetime
+) -> Scored:
     """Score every user active before the end of `hour`, and replace the hour's partition of recommendations.
 
-    A list counts as changed when the store `store_id` does not hold it, or was given it for this very hour: so a
-    re-run leaves the same partition whether or not it was published in between.
+    A list counts as changed when the readers of the store, whose control record is `control`, do not have it, or were
+    given it for this very hour: so a re-run leaves the same partition whether or not it was published in between.
+    Users whom an earlier attempt had planned without its rows becoming visible are scored, and count as changed, too.
 
     Raises:
         DataError: the artefact was made with another model, or user_features for another hour.
@@ -68,6 +73,10 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Model, built: Built, 
             f"the artefact of {hour} was made with model {built.model_id}, deployed is {model.model_id}: "
             "run that hour's `serving_artefact` first"
         )
+    ledger = Ledger(lake, control.store_id)
+    ledger.heal(control, now)
+    left = ledger.left_behind(control)
+    touched = None if left is None else left.where(F.col("variant") == CHAMPION).select("user_id")
     artefact_id = built.artefact_id
     versions = lake.versions(ITEMS, USER_FEATURES, POPULARITY, PUBLISHED)
     inputs = Inputs(
@@ -78,10 +87,10 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Model, built: Built, 
         settings.retrieval,
         hour.end.timestamp(),
     )
-    lists = score(_active(lake, hour, settings, lake.read(PUBLISHED)), inputs).persist(StorageLevel.DISK_ONLY)
+    lists = score(_active(lake, hour, settings, lake.read(PUBLISHED), touched), inputs).persist(StorageLevel.DISK_ONLY)
     try:
         count = lists.count()
-        changed = _changed(lists, lake.read(PUBLISHED), hour, store_id)
+        changed = _changed(lists, lake.read(PUBLISHED), hour, control.store_id, touched)
         where: dict[str, str | int | date] = {"date": hour.date, "hour": hour.start.hour, "variant": CHAMPION}
         rows = changed.withColumns(
             {"model_id": F.lit(model.model_id), **{name: F.lit(value) for name, value in where.items()}}
@@ -99,8 +108,8 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Model, built: Built, 
     return result
 
 
-def _active(lake: Lake, hour: Hour, settings: Settings, published: DataFrame) -> DataFrame:
-    """Users to score: those active in the window, and those whose limits differ from what their live row says.
+def _active(lake: Lake, hour: Hour, settings: Settings, published: DataFrame, touched: DataFrame | None) -> DataFrame:
+    """Users to score: those active in the window, those whose live row has other limits, and those `touched`.
 
     Raises:
         DataError: user_features are those of another hour.
@@ -116,8 +125,8 @@ def _active(lake: Lake, hour: Hour, settings: Settings, published: DataFrame) ->
     limits_moved = F.col("live_limits").isNotNull() & ~F.col("live_limits").eqNullSafe(
         F.struct("region", "maturity_limit")
     )
-    joined = users.join(live, on="user_id", how="left")
-    return joined.where(F.coalesce(seen, F.lit(False)) | limits_moved).select(
+    joined = _marked(users.join(live, on="user_id", how="left"), touched)
+    return joined.where(F.coalesce(seen, F.lit(False)) | limits_moved | F.col("touched")).select(
         "user_id",
         F.transform(F.filter("recent_watches", lambda w: w["liked"]), lambda w: w["item_no"]).alias("liked"),
         "watched",
@@ -131,12 +140,21 @@ def _active(lake: Lake, hour: Hour, settings: Settings, published: DataFrame) ->
     )
 
 
-def _changed(lists: DataFrame, published: DataFrame, hour: Hour, store_id: str | None) -> DataFrame:
+def _marked(users: DataFrame, touched: DataFrame | None) -> DataFrame:
+    """`users` with a column `touched`: whether an earlier attempt had planned them and readers did not see it."""
+    if touched is None:
+        return users.withColumn("touched", F.lit(False))
+    marks = touched.withColumn("touched", F.lit(True))
+    return users.join(marks, on="user_id", how="left").withColumn("touched", F.coalesce("touched", F.lit(False)))
+
+
+def _changed(lists: DataFrame, published: DataFrame, hour: Hour, store_id: str, touched: DataFrame | None) -> DataFrame:
     live = published.where(
         (F.col("variant") == CHAMPION) & (F.col("store_id") == F.lit(store_id)) & (F.col("hour") != F.lit(hour.start))
     ).select("user_id", F.col("hash").alias("live_hash"))
-    joined = lists.join(live, on="user_id", how="left")
-    return joined.where(~F.col("hash").eqNullSafe(F.col("live_hash"))).select(*LIST_COLUMNS)
+    joined = _marked(lists.join(live, on="user_id", how="left"), touched)
+    differs = ~F.col("hash").eqNullSafe(F.col("live_hash"))
+    return joined.where(differs | F.col("touched")).select(*LIST_COLUMNS)
 
 
 def score(users: DataFrame, inputs: Inputs) -> DataFrame:

@@ -317,35 +317,71 @@ PUBLISHED = Table(
 
 PLANS = Table(
     "publication_plans",
-    "The rows that the attempts still under way, or newest, set out to write; each as it will stand in published.",
-    PUBLISHED.schema,
+    "The rows that each attempt set out to write, as they will stand in published; kept while a ring may hold them.",
+    StructType(
+        [
+            *PUBLISHED.schema.fields,
+            _col("why", TEXT, "changed: scored in this hour; carried: from an earlier plan or another store", True),
+            _col("again", BOOL, "Whether an attempt before, which nobody was switched to, had planned it too", True),
+        ]
+    ),
     key=("generation", "user_id", "variant"),
     partitions=("generation",),
 )
 
+CHECKS = ArrayType(_struct(("name", TEXT), ("passed", BOOL), ("value", DOUBLE), ("limit", DOUBLE), ("text", TEXT)))
+
 PUBLICATIONS = Table(
     "publications",
-    "The ledger, one row an attempt.",
+    "The ledger: a row for each state that an attempt came to. The row with its highest step tells how it stands.",
     StructType(
         [
             _col("generation", LONG, "Ever-rising number of the attempt", True),
+            _col("step", INT, "Rises by one with each row of an attempt", True),
             _col("state", TEXT, "planned, loading, loaded, verified, current, retired, aborted or bad", True),
             _col("hour", TIME, "Start of the hour published", True),
             _col("store_id", TEXT, "The store it went to", True),
-            _col("manifest", TEXT, "JSON: model, artefact, Delta version of every table read, checksums", True),
+            _col("manifest", TEXT, "JSON: model, artefact, Delta version of every table read, watermark, store", True),
             _col("scored", LONG, "Users scored", True),
-            _col("changed", LONG, "Lists that differ from the live ones", True),
+            _col("changed", LONG, "Lists to be written: they differ from the live ones", True),
             _col("unchanged", LONG, "Lists left as they are", True),
-            _col("planned", LONG, "Rows to write", True),
+            _col(
+                "carried", LONG, "Rows of users not scored in this hour, whom an attempt or a store left behind", True
+            ),
+            _col("planned", LONG, "Rows to write: those that changed and those carried over", True),
             _col("written", LONG, "Rows the store took", True),
             _col("rejected", LONG, "Rows the store refused", True),
             _col("bytes", LONG, "Bytes written, keys included", True),
+            _col("units", DOUBLE, "Write units the store charged; 0 where it charges none", True),
+            _col("throttled", LONG, "Times the store asked to slow down", True),
+            _col("estimated_units", DOUBLE, "Write units foreseen before the first write", True),
+            _col("estimated_dollars", DOUBLE, "Dollars foreseen, by prices.*", True),
+            _col("dollars", DOUBLE, "Dollars by the units charged", True),
+            _col("load_seconds", DOUBLE, "Time from the first to the last write", True),
+            _col("checks", CHECKS, "The gate's checks, with their values and limits", True),
+            _col("base_version", LONG, "Delta version of published before it was merged; null: there was none"),
+            _col("taken_over_by", LONG, "The generation whose plan took over what this attempt left behind"),
             _col("started_at", TIME, "When the attempt began", True),
-            _col("ended_at", TIME, "When it reached its state"),
+            _col("noted_at", TIME, "When it came to its state", True),
             _col("error", TEXT, "Why it was aborted"),
         ]
     ),
-    key=("generation",),
+    key=("generation", "step"),
+)
+
+REFUSALS = Table(
+    "publication_rejects",
+    "Rows that a store refused, with its reason.",
+    StructType(
+        [
+            _col("generation", LONG, "The attempt", True),
+            _col("user_id", TEXT, "Whose list", True),
+            _col("variant", TEXT, "champion, or the challenger being tried", True),
+            _col("reason", TEXT, "What the store said", True),
+        ]
+    ),
+    key=("generation", "user_id", "variant"),
+    partitions=("generation",),
 )
 
 REJECTS = Table(
@@ -392,6 +428,7 @@ TABLES = (
     PUBLISHED,
     PLANS,
     PUBLICATIONS,
+    REFUSALS,
     REJECTS,
     IMPORTS,
 )

@@ -23,18 +23,18 @@ def allowed(
     available_from: NDArray[np.float64],
     available_until: NDArray[np.float64],
     now: float,
-    maturity_limit: int,
-    region_bit: np.uint64,
+    maturity_limit: int | NDArray[np.uint8],
+    region_bit: np.uint64 | NDArray[np.uint64],
     exclude: NDArray[Any] | None = None,
 ) -> NDArray[np.bool_]:
-    """Which items one user may be shown.
+    """Which items may be shown to the user, or users, that they are meant for.
 
     Args:
         item_no: (n,) slots in any order; a slot that the catalogue does not have (-1, or too high) is never allowed.
         active, maturity, licensed, available_from, available_until: the catalogue, one entry a slot.
         now: epoch seconds. The licence runs from `available_from` up to, not including, `available_until`.
-        maturity_limit: the highest maturity the user may see.
-        region_bit: the licence bits of which one is enough.
+        maturity_limit: the highest maturity the user may see; (n,) where the items are not all for one user.
+        region_bit: the licence bits of which one is enough; likewise.
         exclude: item_nos the user must not see (watched, refused), in any order.
 
     Returns:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from conf.errors import DataError, PermanentError, RetryableError, TopshelfError
 from serving.metrics import Metrics
 from stores.artefact import Artefact, load_artefact
-from stores.base import Control, Generation, Store
+from stores.base import Store
+from stores.control import Control, Generation
 
 log = logging.getLogger(__name__)
 LAST_CONTROL_FILE = "last-control.json"

@@ -6,18 +6,20 @@ compare-and-set of the control record, never by the rows alone.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 
-from conf.errors import DataError, PermanentError, RetryableError
+from conf.errors import PermanentError, RetryableError
+from stores.control import Control
 from stores.records import CorruptRecord, StoredList, decode_row, row_generation
 
 MAX_USER_ID_BYTES = 64
 MAX_ROW_BYTES = 1024
 """Of a row with its key: one DynamoDB write unit."""
+ROW_OVERHEAD = 6
+"""Bytes, at most, that a store charges for a row beside user_id and blob: names of attributes, and the sort key."""
 VARIANTS = ("champion", "challenger")
 RING = 3
 
@@ -72,6 +74,7 @@ class Row:
 @dataclass(frozen=True)
 class Rejected:
     user_id: str
+    variant: int
     reason: str
 
 
@@ -101,67 +104,6 @@ class Timeouts:
 
 PATIENT = Timeouts(connect=5, read=20, retries=8)
 """For batch work and commands."""
-
-
-@dataclass(frozen=True)
-class Generation:
-    """A publication that readers may be sent to."""
-
-    number: int
-    artefact_id: str
-    model_version: str
-    hour: str
-    made_at: str
-    """UTC, ISO 8601."""
-
-
-@dataclass(frozen=True)
-class Control:
-    """The one record that says what is live. `Control.first(store_id)` begins a new store."""
-
-    version: int
-    """Rises by one with every change."""
-    store_id: str
-    current: int
-    """Number of the generation that readers see; 0: none yet."""
-    attempts: int
-    """Highest attempt number ever given."""
-    lease: int | None
-    """The attempt that may write now."""
-    live: tuple[Generation, ...]
-    """The current generation and those before it that the ring can still hold."""
-    aborted: tuple[int, ...] = ()
-    bad: tuple[int, ...] = ()
-
-    @classmethod
-    def first(cls, store_id: str) -> Control:
-        return cls(version=1, store_id=store_id, current=0, attempts=0, lease=None, live=())
-
-    def generation(self) -> Generation | None:
-        """The current generation; None before the first."""
-        return next((generation for generation in self.live if generation.number == self.current), None)
-
-    def shows(self, generation: int) -> bool:
-        """Whether readers may see rows of this generation."""
-        return generation <= self.current and generation not in self.aborted and generation not in self.bad
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Control:
-        """Read what `to_json` wrote.
-
-        Raises:
-            DataError: the text is something else.
-        """
-        try:
-            fields = json.loads(text)
-            fields["live"] = tuple(Generation(**generation) for generation in fields["live"])
-            fields["aborted"], fields["bad"] = tuple(fields["aborted"]), tuple(fields["bad"])
-            return cls(**fields)
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"the control record cannot be read: {error}") from error
 
 
 class Store(ABC):
@@ -213,7 +155,8 @@ class Store(ABC):
         that cannot be stored (user_id or row too long, or refused by the store for what it is) is reported as
         rejected; the others go on. What a busy store did not take is given again until it is taken.
         May be repeated: the same rows leave the same store. A row never replaces one of a later lease, as far as the
-        store can tell: by its transaction (embedded) or by its write timestamp (CQL); DynamoDB can not.
+        store can tell: by its transaction (embedded) or by its write timestamp (CQL); DynamoDB can not. One lease
+        writes the same bytes for the same place whenever it writes it, as a plan that is a table makes sure of.
 
         Raises:
             LeaseLost: the control record's lease is not `lease`; batches before that stay written.
@@ -223,8 +166,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def ring(self, user_id: str, variant: int = 0) -> tuple[bytes, ...]:
-        """The user's rows, at most three, in no promised order; empty for an unknown user.
+    def ring(self, user_id: str, variant: int = 0) -> dict[int, bytes]:
+        """The user's rows by their place in the ring, at most three; empty for an unknown user. One read.
 
         Raises:
             StoreTimeout: no answer in time.
@@ -254,26 +197,30 @@ class Store(ABC):
 
 def row_problem(row: Row) -> str | None:
     """Why a row cannot be stored anywhere; None when it can."""
-    key = len(row.user_id.encode())
+    try:
+        key = len(row.user_id.encode())
+    except UnicodeEncodeError:
+        return "user_id cannot be written as UTF-8"
     if not 0 < key <= MAX_USER_ID_BYTES:
         return f"user_id has {key} bytes; 1 to {MAX_USER_ID_BYTES} fit"
     if not (0 <= row.variant < len(VARIANTS) and 0 <= row.position < RING):
         return f"there is no variant {row.variant}, position {row.position}"
-    if len(row.blob) + key > MAX_ROW_BYTES:
-        return f"row and key have {len(row.blob) + key} bytes; {MAX_ROW_BYTES} fit"
+    size = len(row.blob) + key + ROW_OVERHEAD
+    if size > MAX_ROW_BYTES:
+        return f"row and key have {size} bytes; {MAX_ROW_BYTES} fit"
     return None
 
 
-def choose(
-    blobs: Sequence[bytes], control: Control, on_corrupt: Callable[[CorruptRecord], None] | None = None
-) -> StoredList | None:
-    """The newest row of a ring that readers may see; None when there is none.
+def newest(
+    ring: Mapping[int, bytes], control: Control, on_corrupt: Callable[[CorruptRecord], None] | None = None
+) -> list[int]:
+    """The places of a ring whose rows readers may see, the newest row's first.
 
-    Rows of later, aborted and bad generations are passed over. A row that cannot be decoded is reported to
-    `on_corrupt` and passed over as well, so the user gets the list before it.
+    Rows of later, aborted and bad generations are passed over. A row whose checksum does not hold is reported to
+    `on_corrupt` and passed over as well.
     """
-    seen: list[tuple[int, bytes]] = []
-    for blob in blobs:
+    seen: list[tuple[int, int]] = []
+    for place, blob in ring.items():
         try:
             generation = row_generation(blob)
         except CorruptRecord as error:
@@ -281,10 +228,20 @@ def choose(
                 on_corrupt(error)
             continue
         if control.shows(generation):
-            seen.append((generation, blob))
-    for _, blob in sorted(seen, key=lambda pair: pair[0], reverse=True):
+            seen.append((generation, place))
+    return [place for _, place in sorted(seen, reverse=True)]
+
+
+def choose(
+    ring: Mapping[int, bytes], control: Control, on_corrupt: Callable[[CorruptRecord], None] | None = None
+) -> StoredList | None:
+    """The newest list of a ring that readers may see; None when there is none.
+
+    A row that cannot be decoded is reported to `on_corrupt` and passed over, so the user gets the list before it.
+    """
+    for place in newest(ring, control, on_corrupt):
         try:
-            return decode_row(blob)
+            return decode_row(ring[place])
         except CorruptRecord as error:
             if on_corrupt is not None:
                 on_corrupt(error)

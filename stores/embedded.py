@@ -16,7 +16,6 @@ import lmdb
 
 from stores.base import (
     RING,
-    Control,
     ControlConflict,
     LeaseLost,
     Rejected,
@@ -27,6 +26,7 @@ from stores.base import (
     WriteReport,
     row_problem,
 )
+from stores.control import Control
 from stores.lmdb_env import LmdbFolder, as_store_error
 
 BATCH_ROWS = 10_000
@@ -88,19 +88,19 @@ class EmbeddedStore(Store):
                 if problem is None:
                     good.append((_key(row.user_id, row.variant, row.position), row.blob))
                 else:
-                    rejected.append(Rejected(row.user_id, problem))
+                    rejected.append(Rejected(row.user_id, row.variant, problem))
             self._put(good, lease)
             written += len(good)
             size += sum(len(key) + len(blob) for key, blob in good)
         return WriteReport(written, tuple(rejected), size)
 
-    def ring(self, user_id: str, variant: int = 0) -> tuple[bytes, ...]:
+    def ring(self, user_id: str, variant: int = 0) -> dict[int, bytes]:
         if not self._folder.exists():
-            return ()
+            return {}
         try:
             with self._begin(_ROWS) as txn:
-                blobs = (txn.get(_key(user_id, variant, position)) for position in range(RING))
-                return tuple(blob for blob in blobs if blob is not None)
+                found = ((place, txn.get(_key(user_id, variant, place))) for place in range(RING))
+                return {place: blob for place, blob in found if blob is not None}
         except lmdb.Error as error:
             raise as_store_error(error, self._folder.path) from error
 

@@ -13,6 +13,8 @@ from conf.settings import Settings
 from jobs.lake import Lake
 from jobs.spark import spark_session
 
+pytest_plugins = ["tests.services.servers"]
+
 SMALL_SPARK = [
     "spark.master=local[2]",
     "spark.shuffle_partitions=2",

@@ -62,7 +62,7 @@ def _live_hour(context: Context) -> tuple[str, ...]:
     query = Query(context.settings.lake_root, context.rules)
     if not query.written(PUBLICATIONS):
         return ()
-    found = query.ask("SELECT strftime(max(hour), '%Y-%m-%dT%H') AS hour FROM publications WHERE state = 'current'")
+    found = query.ask("SELECT strftime(max(hour), '%Y-%m-%dT%H') AS hour FROM attempts WHERE state = 'current'")
     hour = found.to_arrow_table().to_pylist()[0]["hour"]
     return ("--hour", hour) if hour else ()
 

@@ -10,7 +10,7 @@ import pytest
 
 from conf.loading import load
 from stores.artefact import write_artefact
-from stores.base import Control, Generation
+from stores.control import Control, Generation
 from stores.opening import open_store
 from tests.cli.conftest import Topshelf
 from tests.serving.conftest import content

@@ -1,26 +1,22 @@
-"""Publication into the embedded store: what is planned, what readers see, what a crash leaves."""
+"""Publication into the embedded store: what is planned, what readers see, what a failure or a crash leaves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 
 from conf.errors import DataError, PermanentError
-from conf.hours import Hour
-from jobs import ledger, publish
-from jobs.lake import Lake
-from jobs.manifests import Scored
-from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, RECOMMENDATIONS
-from stores.base import LeaseLost, Row, Store, choose
+from jobs import publish
+from jobs.cost import OverBudget
+from jobs.gate import GateFailed
+from jobs.ledger import Ledger
+from jobs.load import Load
+from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, REFUSALS
+from stores.base import LeaseLost, Row, Store
 from stores.opening import open_store
-from stores.records import ListBody, body_hash, encode_body, pack_vector
-
-FIRST, SECOND = Hour.parse("2026-01-10T05"), Hour.parse("2026-01-10T06")
-NOW = datetime(2026, 1, 10, 7, tzinfo=UTC)
+from tests.jobs.publishing import Publisher, hour, open_gate, recommend
 
 
 @pytest.fixture
@@ -29,178 +25,228 @@ def store(settings) -> Iterator[Store]:
         yield opened
 
 
-def recommend(lake: Lake, hour: Hour, lists: dict[str, list[int]]) -> Scored:
-    """Recommendations of an hour, as scoring leaves them."""
-    rows = []
-    for user, items in lists.items():
-        count = len(items)
-        body = encode_body(
-            ListBody(
-                maturity_limit=0,
-                region=None,
-                segment=0xFFFF,
-                vector=pack_vector(np.zeros(128, np.float32)),
-                anchors=(),
-                item_no=np.array(items, np.int32),
-                score=np.zeros(count, np.uint8),
-                source=np.zeros(count, np.uint8),
-                anchor=np.zeros(count, np.uint8),
-            )
-        )
-        named = [(item, f"i{item}", 0.5, "ann", None) for item in items]
-        rows.append(
-            (user, named, b"", None, None, 0, body, body_hash(body), "m", hour.date, hour.start.hour, "champion")
-        )
-    where = {"date": hour.date, "hour": hour.start.hour, "variant": "champion"}
-    lake.replace(RECOMMENDATIONS, lake.spark.createDataFrame(rows, RECOMMENDATIONS.schema), where)
-    return Scored("m", "v1", "artefact-1", len(lists), len(lists), 0, {})
+@pytest.fixture
+def publisher(lake, settings, store) -> Publisher:
+    return Publisher(lake, open_gate(settings), store)
 
 
-def served(store: Store, user: str) -> list[int] | None:
+def dies(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def change(store: Store, **fields: object) -> None:
     control = store.read_control()
     assert control is not None
-    stored = choose(store.ring(user), control)
-    return None if stored is None else stored.body.item_no.tolist()
+    store.swap_control(control, replace(control, version=control.version + 1, **fields))
 
 
-def states(lake: Lake) -> dict[int, str]:
-    return {row["generation"]: row["state"] for row in lake.read(PUBLICATIONS).collect()}
+def roll_back(store: Store, to: int | None = None) -> None:
+    control = store.read_control()
+    assert control is not None
+    store.swap_control(control, control.rolled_back(to))
 
 
-def test_only_what_changed_is_written_and_readers_switch_at_once(lake, settings, store):
-    def publish_hour(hour: Hour, lists: dict[str, list[int]]) -> publish.Result:
-        return publish.run(lake, hour, settings, store, recommend(lake, hour, lists), lambda: NOW)
-
-    first = publish_hour(FIRST, {"ann": [1, 2], "bob": [3]})
+def test_only_what_changed_is_written_and_readers_switch_at_once(publisher, store):
+    first = publisher(5, {"ann": [1, 2], "bob": [3]})
     assert (first.generation, first.planned, first.written, first.rejected) == (1, 2, 2, 0)
-    assert (served(store, "ann"), served(store, "bob"), served(store, "eve")) == ([1, 2], [3], None)
+    assert publisher.served("ann", "bob", "eve") == [[1, 2], [3], None]
 
-    again = publish.run(lake, FIRST, settings, store, recommend(lake, FIRST, {"ann": [1, 2], "bob": [3]}), lambda: NOW)
+    again = publisher(5, {"ann": [1, 2], "bob": [3]})
     assert (again.generation, again.state, again.planned) == (None, "unchanged", 0)
 
-    second = publish_hour(SECOND, {"ann": [2, 1], "bob": [3]})
-    assert (second.generation, second.planned, second.written) == (2, 1, 1)
-    assert (served(store, "ann"), served(store, "bob")) == ([2, 1], [3])
+    second = publisher(6, {"ann": [2, 1]}, unchanged=1)
+    assert (second.generation, second.scored, second.changed, second.unchanged) == (2, 2, 1, 1)
+    assert (second.planned, second.written, second.compared) == (1, 1, 1)
+    assert publisher.served("ann", "bob") == [[2, 1], [3]]
     assert store.count() == 3  # ann's new row stands beside her old one
-    rows = {row["user_id"]: (row["generation"], row["ring_position"]) for row in lake.read(PUBLISHED).collect()}
-    assert rows == {"ann": (2, 1), "bob": (1, 0)}
-    assert states(lake) == {1: "retired", 2: "current"}
+    assert publisher.published() == {"ann": (2, 1, [2, 1]), "bob": (1, 0, [3])}
+    assert publisher.states() == {1: "retired", 2: "current"}
+    assert publisher.heard.seen[-1].written == 1
 
     with pytest.raises(PermanentError, match=r"not later than 2026-01-10T06:00Z.*--republish"):
-        publish_hour(FIRST, {"ann": [9]})
+        publisher(5, {"ann": [7]})
     with pytest.raises(PermanentError, match=r"already served by generation 2, and 1 lists.*--republish"):
-        publish_hour(SECOND, {"ann": [9]})
-    on_purpose = publish.run(
-        lake, SECOND, settings, store, recommend(lake, SECOND, {"ann": [9]}), lambda: NOW, republish=True
-    )
-    assert (on_purpose.generation, served(store, "ann")) == (3, [9])
+        publisher(6, {"ann": [7]})
+    assert publisher(6, {"ann": [7]}, republish=True).generation == 3
+    assert publisher.served("ann") == [[7]]
 
 
-def test_an_empty_store_is_loaded_in_full(lake, settings, store):
-    publish.run(lake, FIRST, settings, store, recommend(lake, FIRST, {"ann": [1], "bob": [2]}), lambda: NOW)
-    store.close()
-    elsewhere = settings.model_copy(update={"store": settings.store.model_copy(update={"path": "another"})})
+def test_an_empty_store_is_loaded_in_full(publisher, settings):
+    publisher(5, {"ann": [1], "bob": [2]})
+    elsewhere = publisher.settings.model_copy(update={"store": settings.store.model_copy(update={"path": "another"})})
     with open_store(elsewhere) as other:
-        scored = recommend(lake, SECOND, {"ann": [1]})  # bob was not active in this hour
-        result = publish.run(lake, SECOND, elsewhere, other, scored, lambda: NOW)
-        assert (result.planned, result.generation) == (2, 2)
-        assert states(lake) == {1: "retired", 2: "current"}
-        assert (served(other, "ann"), served(other, "bob")) == ([1], [2])
+        second = Publisher(publisher.lake, elsewhere, other)
+        result = second(6, {"ann": [1]})  # bob was not active in this hour
+        assert (result.planned, result.carried, result.generation) == (2, 1, 2)
+        assert second.served("ann", "bob") == [[1], [2]]
 
 
-def test_a_failed_load_leaves_the_old_lists_and_the_next_one_heals_it(lake, settings, store, monkeypatch):
-    publish.run(lake, FIRST, settings, store, recommend(lake, FIRST, {"ann": [1]}), lambda: NOW)
+def test_a_store_that_another_lake_published_to_keeps_every_list_until_the_switch(publisher, store, settings, spark):
+    """The lake was lost, so nothing tells where in its ring each list lies: the store itself is asked."""
+    from jobs.lake import Lake
 
-    def lies(*_: object, **__: object) -> publish._Load:
-        return publish._Load(written=0, bytes=0, rejected=())
+    publisher(5, {"ann": [1], "bob": [2]})
+    publisher(6, {"ann": [3]})
+    fresh = Publisher(Lake(spark, settings.under_home("fresh")), publisher.settings, store)
+    seen: list[list[list[int] | None]] = []
+    fresh.heard.progress = lambda _: seen.append(fresh.served("ann", "bob"))  # type: ignore[method-assign]
+    result = fresh(7, {"ann": [4], "bob": [5]})
+    assert seen[-1] == [[3], [2]]  # all rows are written, and nobody was switched yet
+    assert (result.generation, fresh.served("ann", "bob")) == (3, [[4], [5]])
+    roll_back(store)
+    assert fresh.served("ann", "bob") == [[3], [2]]
 
+
+def test_a_load_that_lost_rows_is_not_switched_to_and_the_next_one_takes_over(publisher, store, monkeypatch):
+    publisher(5, {"ann": [1]})
     with monkeypatch.context() as broken:
-        broken.setattr(publish, "_load", lies)
+        broken.setattr(publish, "load", lambda *_: Load(0, 0, 0, 0, 0, 0))
         with pytest.raises(DataError, match="1 rows planned, 0 written and 0 rejected"):
-            publish.run(lake, SECOND, settings, store, recommend(lake, SECOND, {"ann": [2]}), lambda: NOW)
+            publisher(6, {"ann": [2], "bob": [3]} | {})
     control = store.read_control()
-    assert control is not None
     assert (control.current, control.lease, control.aborted) == (1, None, (2,))
-    assert served(store, "ann") == [1]
-    assert states(lake) == {1: "current", 2: "aborted"}
-
-    result = publish.run(lake, SECOND, settings, store, recommend(lake, SECOND, {"ann": [2]}), lambda: NOW)
-    assert (result.generation, served(store, "ann")) == (3, [2])
+    assert publisher.served("ann") == [[1]]
+    assert publisher.states() == {1: "current", 2: "aborted"}
 
 
-def test_a_crash_between_switch_and_merge_heals_on_the_next_run(lake, settings, store, monkeypatch):
-    def dies(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    scored = recommend(lake, FIRST, {"ann": [1]})
+def test_what_an_aborted_attempt_had_planned_is_planned_again(publisher, monkeypatch):
+    publisher(5, {"ann": [1], "bob": [2]})
     with monkeypatch.context() as broken:
-        broken.setattr(ledger, "merge", dies)
+        broken.setattr(publish, "read_back", dies)
         with pytest.raises(KeyboardInterrupt):
-            publish.run(lake, FIRST, settings, store, scored, lambda: NOW)
-    assert served(store, "ann") == [1]
+            publisher(6, {"ann": [3], "bob": [4], "cat": [5]})
+    assert publisher.served("ann", "bob", "cat") == [[1], [2], None]
+    # In the next hour bob's list is as it was, and nobody was active but him.
+    result = publisher(7, {"bob": [2]})
+    assert (result.planned, result.carried) == (3, 2)
+    assert result.compared == 3 + 3  # a sample, and all whom the dead attempt may still write to
+    assert publisher.served("ann", "bob", "cat") == [[3], [2], [5]]
+    assert publisher.states() == {1: "retired", 2: "aborted", 3: "current"}
+    assert publisher(8, {}).planned == 0
+
+
+def test_a_crash_between_switch_and_merge_heals_on_the_next_run(publisher, lake, settings, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(Ledger, "merge", dies)
+        with pytest.raises(KeyboardInterrupt):
+            publisher(5, {"ann": [1]})
+    assert publisher.served("ann") == [[1]]
     assert not lake.exists(PUBLISHED)
 
-    assert publish.run(lake, FIRST, settings, store, scored, lambda: NOW).planned == 0
-    assert [row["generation"] for row in lake.read(PUBLISHED).collect()] == [1]
-    assert states(lake) == {1: "current"}
+    scored = recommend(lake, settings, hour(5), {"ann": [1]})
+    assert publisher.again(5, scored).planned == 0
+    assert publisher.published() == {"ann": (1, 0, [1])}
+    assert publisher.states() == {1: "current"}
 
 
-def test_a_row_the_store_refuses_is_counted_and_not_taken_for_live(lake, settings, store):
-    scored = recommend(lake, FIRST, {"ann": [1], "x" * 65: [2]})
-    result = publish.run(lake, FIRST, settings, store, scored, lambda: NOW)
+def test_a_row_the_store_refuses_is_counted_named_and_not_taken_for_live(publisher, lake):
+    result = publisher(5, {"ann": [1], "x" * 65: [2]})
     assert (result.planned, result.written, result.rejected) == (2, 1, 1)
-    assert [row["user_id"] for row in lake.read(PUBLISHED).collect()] == ["ann"]
+    assert list(publisher.published()) == ["ann"]
     assert [row["user_id"] for row in lake.read(PLANS).collect()] == ["ann"]
+    refused = lake.read(REFUSALS).collect()
+    assert [(row["user_id"], row["reason"]) for row in refused] == [("x" * 65, "user_id has 65 bytes; 1 to 64 fit")]
 
 
-def test_a_later_attempt_takes_the_lease_from_one_that_died_or_lingers(lake, settings, store, monkeypatch):
-    def dies(*_: object) -> None:
-        raise KeyboardInterrupt
+def test_too_many_refused_rows_stop_the_switch(publisher):
+    publisher.settings = open_gate(publisher.settings, max_rejected=0.1)
+    with pytest.raises(GateFailed, match="rejected_rows: the store refused 1 of 2 rows"):
+        publisher(5, {"ann": [1], "x" * 65: [2]})
+    assert publisher.served("ann") == [None]
 
-    with monkeypatch.context() as broken:
-        broken.setattr(publish, "_verify", dies)
-        with pytest.raises(KeyboardInterrupt):
-            publish.run(lake, FIRST, settings, store, recommend(lake, FIRST, {"ann": [1]}), lambda: NOW)
-    control = store.read_control()
-    assert control is not None
-    assert control.lease == 1
-    assert served(store, "ann") is None
 
-    publish.run(lake, FIRST, settings, store, recommend(lake, FIRST, {"ann": [1]}), lambda: NOW)
-    assert served(store, "ann") == [1]
-    assert states(lake) == {1: "aborted", 2: "current"}
+def test_of_two_publishers_one_wins_and_the_other_says_so(publisher, store, monkeypatch):
+    """A second one takes over before the first has loaded: the first stops, and what is live is the second's."""
+    load = publish.load
+
+    def overtaken(*arguments: object) -> Load:
+        monkeypatch.setattr(publish, "load", load)
+        publisher(6, {"ann": [2]})
+        return load(*arguments)
+
+    monkeypatch.setattr(publish, "load", overtaken)
+    with pytest.raises(LeaseLost, match="attempt 1 was stopped"):
+        publisher(5, {"ann": [1]})
+    assert publisher.served("ann") == [[2]]
+    assert publisher.states() == {1: "aborted", 2: "current"}
     with pytest.raises(LeaseLost):
         store.write([Row("ann", 0, 0, b"late")], lease=1)
 
 
-def test_of_two_publishers_one_wins(lake, settings, store, monkeypatch):
-    """A second one takes over before the first has loaded: the first stops, and what is live is the second's."""
-    load = publish._load
-
-    def overtaken(*arguments: object) -> publish._Load:
-        monkeypatch.setattr(publish, "_load", load)
-        publish.run(lake, SECOND, settings, store, recommend(lake, SECOND, {"ann": [2]}), lambda: NOW)
-        return load(*arguments)
-
-    monkeypatch.setattr(publish, "_load", overtaken)
-    with pytest.raises(DataError, match="generation 1: 1 rows planned, 0 written"):
-        publish.run(lake, FIRST, settings, store, recommend(lake, FIRST, {"ann": [1]}), lambda: NOW)
-    assert served(store, "ann") == [2]
-    assert states(lake) == {1: "aborted", 2: "current"}
-
-
-def test_a_lease_that_is_lost_stops_the_load(lake, settings, store, monkeypatch):
+def test_a_lease_that_is_lost_stops_the_load(publisher, store, monkeypatch):
     """The control record moves on while rows are being written: the executors refuse, and nothing is switched."""
-    load = publish._load
+    load = publish.load
 
-    def overtaken(*arguments: object) -> publish._Load:
-        control = store.read_control()
-        assert control is not None
-        store.swap_control(control, replace(control, version=control.version + 1, attempts=9, lease=9))
+    def overtaken(*arguments: object) -> Load:
+        change(store, attempts=9, lease=9)
         return load(*arguments)
 
-    monkeypatch.setattr(publish, "_load", overtaken)
-    with pytest.raises(Exception, match="LeaseLost"):
-        publish.run(lake, FIRST, settings, store, recommend(lake, FIRST, {"ann": [1]}), lambda: NOW)
-    assert served(store, "ann") is None
-    assert states(lake) == {1: "aborted"}
+    monkeypatch.setattr(publish, "load", overtaken)
+    with pytest.raises(LeaseLost, match="attempt 1 was stopped: attempt 9 took over"):
+        publisher(5, {"ann": [1]})
+    assert publisher.served("ann") == [None]
+    assert publisher.states() == {1: "aborted"}
+
+
+def test_after_a_rollback_the_table_says_what_readers_see_and_the_next_plan_catches_up(publisher, store):
+    publisher(4, {"ann": [1], "bob": [1]})
+    publisher(5, {"ann": [2]})
+    publisher(6, {"ann": [3], "cat": [3]})
+    roll_back(store, to=1)
+    assert publisher.served("ann", "bob", "cat") == [[1], [1], None]
+
+    result = publisher(7, {"ann": [3]})
+    assert publisher.states() == {1: "retired", 2: "bad", 3: "bad", 4: "current"}
+    assert (result.planned, publisher.served("ann", "bob", "cat")) == (1, [[3], [1], None])
+    assert publisher.published() == {"ann": (4, 1, [3]), "bob": (1, 0, [1])}  # over a bad row, not over the live one
+    roll_back(store)
+    assert publisher.served("ann") == [[1]]
+
+
+def test_a_generation_marked_as_bad_is_passed_over_and_replaced(publisher, store):
+    publisher(4, {"ann": [1], "bob": [1]})
+    publisher(5, {"ann": [2], "bob": [2]})
+    publisher(6, {"ann": [3]})
+    control = store.read_control()
+    store.swap_control(control, control.without(2))
+    assert publisher.served("ann", "bob") == [[3], [1]]
+    # Scoring counts bob as changed, for an attempt that nobody sees had planned him.
+    assert publisher(7, {"bob": [2]}).planned == 1
+    assert publisher.served("ann", "bob") == [[3], [2]]
+    assert publisher.published() == {"ann": (3, 2, [3]), "bob": (4, 1, [2])}
+
+
+def test_what_costs_more_than_the_budget_stops_before_the_first_write(publisher, store):
+    settings = publisher.settings
+    publisher.settings = settings.model_copy(
+        update={
+            "publish": settings.publish.model_copy(update={"max_dollars": 0.0}),
+            "prices": settings.prices.model_copy(update={"write_units_million": 1e6}),
+            # Only what is charged for costs anything; the store itself is still the embedded one.
+            "store": settings.store.model_copy(update={"kind": "dynamodb"}),
+        }
+    )
+    with pytest.raises(OverBudget, match=r"about \$2.00 .*2 write units.*above the limit of \$0.00"):
+        publisher(5, {"ann": [1], "bob": [2]})
+    assert store.count() == 0
+    assert publisher.states() == {1: "aborted"}
+
+
+def test_lists_that_do_not_pass_the_gate_are_never_written(publisher, store, lake):
+    publisher(5, {"ann": [1]})
+    publisher.settings = open_gate(publisher.settings, max_short=0.4)
+    with pytest.raises(GateFailed) as failed:
+        publisher(6, {"ann": [11], "bob": []})  # item 11 is taken out
+    assert "forbidden_items: 1 of 2 lists" in str(failed.value)
+    assert "item m11 for user ann" in str(failed.value)
+    assert "short_lists: 1 of 2 lists have fewer than 1 items: bob" in str(failed.value)
+    assert {check.name for check in failed.value.checks if check.passed} >= {"coverage", "overlap"}
+    assert (store.count(), publisher.served("ann")) == (1, [[1]])
+    noted = lake.read(PUBLICATIONS).where("generation = 2 AND state = 'aborted'").first()
+    assert {check["name"] for check in noted["checks"] if not check["passed"]} == {"forbidden_items", "short_lists"}
+
+
+def test_counts_that_scoring_and_its_table_do_not_agree_on_stop_the_publication(publisher, lake):
+    scored = recommend(lake, publisher.settings, hour(5), {"ann": [1]})
+    with pytest.raises(DataError, match="counted 3 users, 2 changed and 1 unchanged, but recommendations has 1"):
+        publisher.again(5, replace(scored, scored=3, changed=2, unchanged=1))

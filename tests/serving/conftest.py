@@ -25,7 +25,8 @@ from serving.auth import make_token
 from serving.follower import Follower
 from serving.metrics import Metrics
 from stores.artefact import ArtefactContent, encode_fragment, write_artefact
-from stores.base import Control, Generation, Row, Store
+from stores.base import Row, Store
+from stores.control import Control, Generation
 from stores.opening import open_eventlog, open_sessions, open_store
 from stores.records import ListBody, encode_body, encode_row, pack_vector
 

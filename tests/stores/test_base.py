@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from conf.errors import DataError
-from stores.base import Control, Generation, choose
+from stores.base import choose
+from stores.control import Control, Generation
 from stores.records import ListBody, encode_body, encode_row, pack_vector
 
 CONTROL = replace(Control.first("a-store"), current=3)
@@ -20,7 +21,7 @@ def row(generation, item_no=0):
 
 
 def chosen(blobs, control=CONTROL, on_corrupt=None):
-    stored = choose(blobs, control, on_corrupt)
+    stored = choose(dict(enumerate(blobs)), control, on_corrupt)
     return None if stored is None else stored.generation
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from stores.base import Control, Row, StoreFull, StoreUnavailable
+from stores.base import Row, StoreFull, StoreUnavailable
+from stores.control import Control
 from stores.embedded import EmbeddedStore
 
 FIRST = Control.first("a-store")

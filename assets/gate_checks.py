@@ -1,0 +1,37 @@
+"""The gate's checks as Dagster shows them: one asset check each, on published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+
+from jobs.gate import CHECKS, Check
+
+ASSET = "published"
+
+
+def specs() -> list[dg.AssetCheckSpec]:
+    """What published checks about itself. All block what depends on it."""
+    return [
+        dg.AssetCheckSpec(name, asset=ASSET, description=description, blocking=True)
+        for name, description in CHECKS.items()
+    ]
+
+
+def results(checks: Iterable[Check]) -> Iterator[dg.AssetCheckResult]:
+    """What an attempt found."""
+    for check in checks:
+        yield dg.AssetCheckResult(
+            check_name=check.name,
+            asset_key=ASSET,
+            passed=check.passed,
+            description=check.text,
+            metadata={"value": check.value, "limit": check.limit},
+        )
+
+
+def unchanged() -> Iterator[dg.AssetCheckResult]:
+    """Where nothing was published, nothing is wrong with it."""
+    for name in CHECKS:
+        yield dg.AssetCheckResult(check_name=name, asset_key=ASSET, passed=True, description="nothing to publish")

@@ -1,0 +1,127 @@
+"""`topshelf services`: database servers on this machine, for trying a store out."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from cli.context import Context, pass_context, set_option
+from cli.services.programs import PROGRAMS
+
+KINDS = click.Choice(list(PROGRAMS))
+
+
+@click.group()
+def services() -> None:
+    """Run database servers on this machine, to try a store out or to run the tests.
+
+    dynamodb is DynamoDB Local, scylla is Cassandra, which speaks the same CQL. They run from jars, with Java alone,
+    at the addresses of the settings (dynamodb.endpoint; scylla.hosts and scylla.port), and ask nobody for a
+    password. DynamoDB Local listens on all of the machine's addresses, Cassandra on 127.0.0.1 only.
+
+    \b
+    topshelf services up dynamodb
+    TOPSHELF_STORE=dynamodb make run
+    topshelf services down
+    """
+
+
+@services.command()
+@click.argument("names", nargs=-1, type=KINDS, metavar="[dynamodb] [scylla]")
+@set_option
+@pass_context
+def up(context: Context, names: tuple[str, ...]) -> None:
+    """Start servers and make their tables. Default: the one that store.kind names.
+
+    They go on in the background until `topshelf services down`. Data and log are in services/NAME in the home
+    folder, and stay. What is up already stays up.
+    """
+    from cli.services import local
+
+    for program in local.chosen(context.settings, names):
+        local.loopback_port(context.settings, program.kind)
+        if not local.provided(program):
+            click.echo(f"fetching the {program.jars.title} ({program.megabytes} MB; a minute or two) …")
+            local.provide(program, context.env)
+        running, before = local.up(context.settings, program, context.env)
+        found = local.status(context.settings, program, context.env)
+        click.echo(
+            f"{program.title} {'was up already' if before else 'is up'}: {found.address}, process {running.pid}, "
+            f"tables made, data in {found.folder}"
+        )
+        if program.kind == "scylla":
+            click.echo("Cassandra stands in for Scylla here: it speaks the same CQL")
+        click.echo(f"next: TOPSHELF_STORE={program.kind} make run")
+
+
+@services.command()
+@click.argument("names", nargs=-1, type=KINDS, metavar="[dynamodb] [scylla]")
+@set_option
+@pass_context
+def down(context: Context, names: tuple[str, ...]) -> None:
+    """Stop the servers that `up` started. Default: all of this home folder. Their data stay."""
+    from cli.services import local
+
+    for name in dict.fromkeys(names or PROGRAMS):
+        program = PROGRAMS[name]
+        stopped = local.down(context.settings, program, context.env)
+        click.echo(f"{program.title} {'stopped' if stopped else 'was not up'}")
+
+
+@services.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array: one object a server.")
+@set_option
+@pass_context
+def status(context: Context, as_json: bool) -> None:
+    """Show which servers are up, and where.
+
+    \b
+    up         it answers
+    silent     it runs, but does not answer
+    down       it does not run
+    taken      something that `up` did not start listens at its address
+    elsewhere  the settings name a server that is not on this machine
+    """
+    from cli.output import table, wide
+    from cli.services import local
+
+    found = [asdict(local.status(context.settings, program, context.env)) for program in PROGRAMS.values()]
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        wide(context.console).print(table(list(found[0]), [tuple(row.values()) for row in found]))
+
+
+@services.command()
+@click.argument("names", nargs=-1, type=KINDS, metavar="[dynamodb] [scylla]")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Take them from this folder, without a network.",
+)
+@pass_context
+def fetch(context: Context, names: tuple[str, ...], source: Path | None) -> None:
+    """Fetch the servers' jars and check them. Default: both servers'.
+
+    They come from Maven Central by the Ivy that PySpark ships, and are checked against conf/services/*.lock. Does
+    nothing when they are in place already.
+    """
+    from cli.services import local
+
+    programs = [PROGRAMS[name] for name in dict.fromkeys(names or PROGRAMS)]
+    missing = [program for program in programs if not local.provided(program)]
+    for program in programs:
+        if program not in missing:
+            click.echo(f"the {len(program.lock)} {program.jars.title} are in place: {program.folder}")
+        elif source is None:
+            click.echo(f"fetching the {program.jars.title} ({program.megabytes} MB; a minute or two) …")
+    # Most of the time goes into asking for one module's description after the other.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda program: local.provide(program, context.env, source), missing))
+    for program in missing:
+        click.echo(f"{len(program.lock)} {program.jars.title} checked and in place: {program.folder}")

@@ -1,0 +1,154 @@
+"""The servers that run from jars alone: DynamoDB Local, and Cassandra as the peer that speaks Scylla's CQL."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cli.ivy import ROOT, JarSet, read_lock
+from cli.services import cassandra
+
+LOOPBACK = "127.0.0.1"
+LOGBACK = ROOT / "conf" / "services" / "logback.xml"
+ANSWER_SECONDS = 1.0
+# Rows a second stayed the same on two cores, and the start took 1.4 s instead of 3.9 s when they were busy.
+SMALL_JAVA = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
+_OPTIONS = struct.pack(">BBhBi", 4, 0, 0, 5, 0)
+"""An OPTIONS frame of CQL's native protocol, version 4; a SUPPORTED frame answers it."""
+_SUPPORTED = 0x84, 0x06
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a command line is made from."""
+
+    jars: Path
+    data: Path
+    """A folder that is there, and that no other server uses."""
+    port: int
+
+
+@dataclass(frozen=True)
+class Program:
+    kind: str
+    """As store.kind has it."""
+    title: str
+    jars: JarSet
+    megabytes: int
+    """Of the download."""
+    command: Callable[[Launch], list[str]]
+    """Java's arguments; may write files into the data folder."""
+    answers: Callable[[int], bool]
+    """Whether a server of this kind answers on a port of 127.0.0.1; never raises."""
+    start_seconds: float
+
+    @property
+    def folder(self) -> Path:
+        """Where the jars are: inside the Python environment."""
+        return Path(sys.prefix) / "share" / "topshelf" / "services" / self.jars.lock_file.stem
+
+    @property
+    def lock(self) -> dict[str, str]:
+        return read_lock(self.jars.lock_file)
+
+
+def _dynamodb_command(launch: Launch) -> list[str]:
+    return _dynamodb(launch, "-dbPath", str(launch.data))
+
+
+def _dynamodb_in_memory(launch: Launch) -> list[str]:
+    return _dynamodb(launch, "-inMemory")
+
+
+def _dynamodb(launch: Launch, *where: str) -> list[str]:
+    # One database for all regions and credentials; and nothing about its use is sent to anyone.
+    flags = [*where, "-sharedDb", "-disableTelemetry", "-port", str(launch.port)]
+    return [
+        *(*SMALL_JAVA, f"-Dsqlite4java.library.path={launch.jars}", "-cp", f"{launch.jars}/*"),
+        *("com.amazonaws.services.dynamodbv2.local.main.ServerRunner", *flags),
+    ]
+
+
+def _cassandra_command(launch: Launch) -> list[str]:
+    settings = cassandra.write_settings(launch.data, launch.port, _free_port())
+    return [
+        *(*SMALL_JAVA, *cassandra.JAVA_FLAGS),
+        *(f"-Dcassandra.config={settings.as_uri()}", f"-Dcassandra.storagedir={launch.data}"),
+        *(f"-Dlogback.configurationFile={LOGBACK}", "-cp", f"{launch.jars}/*", cassandra.MAIN),
+    ]
+
+
+def _dynamodb_answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/")
+        # An unsigned request is refused, but with an id, as AWS does.
+        return connection.getresponse().getheader("x-amzn-RequestId") is not None
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _cassandra_answers(port: int) -> bool:
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=ANSWER_SECONDS) as connection:
+            connection.sendall(_OPTIONS)
+            head = connection.recv(len(_OPTIONS))
+    except OSError:
+        return False
+    return len(head) == len(_OPTIONS) and (head[0], head[4]) == _SUPPORTED
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def listens(port: int) -> bool:
+    """Whether anything at all listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.settimeout(ANSWER_SECONDS)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+DYNAMODB = Program(
+    "dynamodb",
+    "DynamoDB Local",
+    JarSet(
+        "jars of DynamoDB Local",
+        ("com.amazonaws", "DynamoDBLocal", "2.6.1"),
+        "conf/services/dynamodb.lock",
+        by_hand="topshelf services fetch dynamodb --from FOLDER",
+        types=("jar", "bundle", "so", "dylib"),
+    ),
+    megabytes=50,
+    command=_dynamodb_command,
+    answers=_dynamodb_answers,
+    start_seconds=60,
+)
+DYNAMODB_IN_MEMORY = replace(DYNAMODB, command=_dynamodb_in_memory)
+"""Forgets everything when it ends, and writes more than twice as fast."""
+CASSANDRA = Program(
+    "scylla",
+    "Cassandra",
+    JarSet(
+        "jars of Cassandra",
+        ("org.apache.cassandra", "cassandra-all", "5.0.9"),
+        "conf/services/cassandra.lock",
+        by_hand="topshelf services fetch scylla --from FOLDER",
+    ),
+    megabytes=64,
+    command=_cassandra_command,
+    answers=_cassandra_answers,
+    start_seconds=180,
+)
+PROGRAMS: Mapping[str, Program] = {program.kind: program for program in (DYNAMODB, CASSANDRA)}
+"""By the store.kind that they serve."""

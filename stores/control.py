@@ -1,0 +1,164 @@
+"""The control record: the one small thing that decides which lists readers see, and how it may change.
+
+Every change is a new record with the next version, which a store puts in place of the old one by compare-and-set. So
+each of these methods is a plain function from one record to the next, and whoever loses a race has changed nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+from conf.errors import DataError, PermanentError
+
+KEPT_GENERATIONS = 3
+"""Generations that the record describes, and so can go back to: as many as a ring has rows."""
+KEPT_NUMBERS = 256
+"""Numbers of aborted and of bad attempts that the record remembers. What an attempt wrote is gone from the rings once
+a later plan has taken it over; beyond that a number matters only for a writer that woke up after 256 more attempts."""
+
+UNDER_WAY = ("planned", "loading", "loaded", "verified")
+"""States of an attempt before its switch, in their order. After it: current, retired, bad; aborted without it."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A publication that readers may be sent to."""
+
+    number: int
+    artefact_id: str
+    model_version: str
+    hour: str
+    made_at: str
+    """UTC, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """The one record that says what is live. `Control.first(store_id)` begins a new store."""
+
+    version: int
+    """Rises by one with every change."""
+    store_id: str
+    current: int
+    """Number of the generation that readers see; 0: none yet."""
+    attempts: int
+    """Highest attempt number ever given."""
+    lease: int | None
+    """The attempt that may write now."""
+    live: tuple[Generation, ...]
+    """The current generation, then the good ones before it that the ring can still hold, newest first."""
+    aborted: tuple[int, ...] = ()
+    """Attempts whose rows readers must pass over because they were never switched to."""
+    bad: tuple[int, ...] = ()
+    """Generations that were live and must not be again: marked as bad, or rolled back from."""
+
+    @classmethod
+    def first(cls, store_id: str) -> Control:
+        return cls(version=1, store_id=store_id, current=0, attempts=0, lease=None, live=())
+
+    def generation(self) -> Generation | None:
+        """The current generation; None before the first."""
+        return next((generation for generation in self.live if generation.number == self.current), None)
+
+    def shows(self, generation: int) -> bool:
+        """Whether readers may see rows of this generation."""
+        return generation <= self.current and generation not in self.aborted and generation not in self.bad
+
+    def state_of(self, number: int, noted: str) -> str:
+        """The state of an attempt on this store: the one last `noted` of it, corrected by this record."""
+        if number in self.bad:
+            # One that died between its switch and the merge was never in published, so there it was never live.
+            return "aborted" if noted in (*UNDER_WAY, "aborted") else "bad"
+        if number == self.current:
+            return "current"
+        if noted in UNDER_WAY:
+            return noted if number == self.lease else "aborted"
+        return "retired" if noted == "current" else noted
+
+    def begun(self, attempt: int) -> Control:
+        """An attempt takes the lease. One that still holds it is aborted: it can neither write nor switch any more.
+
+        Raises:
+            ValueError: the number was given before.
+        """
+        if attempt <= self.attempts:
+            raise ValueError(f"attempt {attempt} is not later than {self.attempts}")
+        return replace(self.given_up(), attempts=attempt, lease=attempt)
+
+    def given_up(self) -> Control:
+        """Nobody holds the lease; whoever held it is aborted."""
+        aborted = self.aborted if self.lease is None else _kept(self.aborted, self.lease)
+        return replace(self, version=self.version + 1, lease=None, aborted=aborted)
+
+    def switched(self, made: Generation) -> Control:
+        """Readers see `made`, and the lease is free.
+
+        Raises:
+            ValueError: its attempt does not hold the lease.
+        """
+        if made.number != self.lease:
+            raise ValueError(f"generation {made.number} does not hold the lease, {self.lease} does")
+        live = (made, *self.live)[:KEPT_GENERATIONS]
+        return replace(self, version=self.version + 1, lease=None, current=made.number, live=live)
+
+    def rolled_back(self, to: int | None = None) -> Control:
+        """Readers see generation `to`; None: the newest good one before the current.
+
+        All later ones are bad from then on, and a load that is under way is aborted: it was planned on top of them.
+
+        Raises:
+            PermanentError: there is no such generation to go back to.
+        """
+        before = [generation.number for generation in self.live if generation.number < self.current]
+        target = (before[0] if before else None) if to is None else to
+        if target is None:
+            raise PermanentError(
+                f"there is no generation before {self.current} to go back to"
+                if self.current
+                else "nothing has been published yet, so there is nothing to go back to"
+            )
+        if target not in before:
+            choice = f"there are {', '.join(map(str, before))}" if before else "there is none"
+            why = "is bad" if target in self.bad else "is the current one" if target == self.current else "is not kept"
+            raise PermanentError(f"generation {target} {why}; of those before the current one, {choice}")
+        later = [generation.number for generation in self.live if generation.number > target]
+        live = tuple(generation for generation in self.live if generation.number <= target)
+        return replace(self.given_up(), current=target, live=live, bad=_kept(self.bad, *later))
+
+    def without(self, bad: int) -> Control:
+        """Readers never see generation `bad` again; where it is the current one they go back to the one before.
+
+        Raises:
+            PermanentError: it is unknown, bad already, or the only one there is.
+        """
+        if bad in self.bad:
+            raise PermanentError(f"generation {bad} is marked as bad already")
+        if bad == self.current and self.current:
+            return self.rolled_back()
+        if bad in self.aborted or bad == self.lease or not 0 < bad < self.current:
+            raise PermanentError(f"generation {bad} was never switched to, so no reader sees it")
+        live = tuple(generation for generation in self.live if generation.number != bad)
+        return replace(self, version=self.version + 1, live=live, bad=_kept(self.bad, bad))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Control:
+        """Read what `to_json` wrote.
+
+        Raises:
+            DataError: the text is something else.
+        """
+        try:
+            fields = json.loads(text)
+            fields["live"] = tuple(Generation(**generation) for generation in fields["live"])
+            fields["aborted"], fields["bad"] = tuple(fields["aborted"]), tuple(fields["bad"])
+            return cls(**fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"the control record cannot be read: {error}") from error
+
+
+def _kept(numbers: tuple[int, ...], *more: int) -> tuple[int, ...]:
+    return tuple(sorted({*numbers, *more}))[-KEPT_NUMBERS:]

@@ -1,0 +1,118 @@
+"""Publishing small lists of a catalogue whose items 0 to 7 anybody may see (tests/serving/conftest.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from conf.hours import Hour
+from conf.settings import Settings
+from jobs import publish
+from jobs.lake import Lake
+from jobs.ledger import Ledger
+from jobs.load import Progress
+from jobs.manifests import Scored
+from jobs.tables import PUBLISHED, RECOMMENDATIONS
+from stores.artefact import write_artefact
+from stores.base import Store, choose
+from stores.records import ListBody, body_hash, encode_body, pack_vector
+from tests.serving.conftest import content
+
+NOW = datetime(2026, 1, 10, 7, tzinfo=UTC)
+Lists = Mapping[str, Sequence[int]]
+
+
+def hour(number: int) -> Hour:
+    """The number-th hour of a day of 2026."""
+    return Hour.parse(f"2026-01-10T{number:02}")
+
+
+def open_gate(settings: Settings, **limits: float) -> Settings:
+    """Settings whose gate lets lists of one item pass that change altogether."""
+    wide = {"short_list": 1, "min_overlap": 0.0, "max_concentration": 1.0, "max_rejected": 0.5, **limits}
+    return settings.model_copy(update={"gate": settings.gate.model_copy(update=wide)})
+
+
+def encoded(items: Sequence[int], maturity_limit: int = 0) -> bytes:
+    count = len(items)
+    body = ListBody(
+        maturity_limit=maturity_limit,
+        region=None,
+        segment=0xFFFF,
+        vector=pack_vector(np.zeros(128, np.float32)),
+        anchors=(),
+        item_no=np.array(items, np.int32),
+        score=np.zeros(count, np.uint8),
+        source=np.zeros(count, np.uint8),
+        anchor=np.zeros(count, np.uint8),
+    )
+    return encode_body(body)
+
+
+def recommend(lake: Lake, settings: Settings, of: Hour, lists: Lists, unchanged: int = 0) -> Scored:
+    """Recommendations of an hour, as scoring leaves them, and the artefact that they were made with."""
+    rows = []
+    for user, items in lists.items():
+        body = encoded(items)
+        named = [(item, f"m{item}", 0.5, "ann", None) for item in items]
+        rows.append((user, named, b"", None, None, 0, body, body_hash(body), "m", of.date, of.start.hour, "champion"))
+    where = {"date": of.date, "hour": of.start.hour, "variant": "champion"}
+    lake.replace(RECOMMENDATIONS, lake.spark.createDataFrame(rows, RECOMMENDATIONS.schema), where)
+    artefact_id = write_artefact(settings.artefacts_path, content())
+    return Scored("m", "v1", artefact_id, len(lists) + unchanged, len(lists), unchanged, {})
+
+
+@dataclass
+class Heard:
+    """A listener that remembers."""
+
+    said: list[str] = field(default_factory=list)
+    seen: list[Progress] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def progress(self, progress: Progress) -> None:
+        self.seen.append(progress)
+
+
+@dataclass
+class Publisher:
+    lake: Lake
+    settings: Settings
+    store: Store
+    heard: Heard = field(default_factory=Heard)
+
+    def __call__(self, number: int, lists: Lists, republish: bool = False, unchanged: int = 0) -> publish.Result:
+        """Publish an hour's lists."""
+        scored = recommend(self.lake, self.settings, hour(number), lists, unchanged)
+        return self.again(number, scored, republish)
+
+    def again(self, number: int, scored: Scored, republish: bool = False) -> publish.Result:
+        return publish.run(
+            self.lake, hour(number), self.settings, self.store, scored, lambda: NOW, self.heard, republish=republish
+        )
+
+    def served(self, *users: str) -> list[list[int] | None]:
+        """What readers get for each user."""
+        control = self.store.read_control()
+        assert control is not None
+        found = (choose(self.store.ring(user), control) for user in users)
+        return [None if stored is None else stored.body.item_no.tolist() for stored in found]
+
+    def states(self) -> dict[int, str]:
+        """How each attempt stands in the ledger."""
+        control = self.store.read_control()
+        assert control is not None
+        return {number: entry["state"] for number, entry in Ledger(self.lake, control.store_id).entries.items()}
+
+    def published(self) -> dict[str, tuple[int, int, list[int]]]:
+        """Generation, ring position and items of each user, as the table has them."""
+        rows = self.lake.read(PUBLISHED).collect()
+        return {
+            row["user_id"]: (row["generation"], row["ring_position"], [item["item_no"] for item in row["items"]])
+            for row in rows
+        }
