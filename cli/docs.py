@@ -103,6 +103,9 @@ def commands() -> str:
             assert command is not None
             with click.Context(command, parent=top, info_name=name, terminal_width=WIDTH) as context:
                 lines += ["", *_help(f"topshelf {name}", command, context)]
+                for inner, sub in command.commands.items() if isinstance(command, click.Group) else ():
+                    with click.Context(sub, parent=context, info_name=inner, terminal_width=WIDTH) as below:
+                        lines += ["", *_help(f"topshelf {name} {inner}", sub, below)]
     return "\n".join(lines) + "\n"
 
 

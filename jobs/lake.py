@@ -100,6 +100,10 @@ class Lake:
         """Remove the rows that `where` names; whole partitions cost no rewriting."""
         DeltaTable.forPath(self.spark, self.path(table)).delete(where)
 
+    def compact(self, table: Table) -> None:
+        """Join small files of a table into larger ones; its rows stay as they are."""
+        DeltaTable.forPath(self.spark, self.path(table)).optimize().executeCompaction()
+
     def _writer(self, table: Table, rows: DataFrame, mode: str) -> DataFrameWriter:
         return self._conform(table, rows).write.format("delta").mode(mode).partitionBy(*table.partitions)
 

@@ -18,6 +18,8 @@ from stores.control import UNDER_WAY, Control
 
 KEY = ["user_id", "variant"]
 MERGED = ("current", "retired", "bad")
+COMPACTED_AFTER = 50
+"""Attempts, each of which adds some files to the ledger."""
 
 Entry = dict[str, Any]
 
@@ -32,6 +34,8 @@ class Ledger:
         rows = [row.asDict(recursive=True) for row in lake.read(PUBLICATIONS).collect()]
         self.last_attempt = max((row["generation"] for row in rows), default=0)
         """The highest attempt number, of whatever store."""
+        self.only_store = all(row["store_id"] == store_id for row in rows)
+        """Whether no other store was ever published to, so that `published` has lists of this one alone."""
         mine = (row for row in rows if row["store_id"] == store_id)
         self.entries: dict[int, Entry] = {
             entry["generation"]: entry for entry in sorted(mine, key=lambda entry: int(entry["step"]))
@@ -113,6 +117,11 @@ class Ledger:
         oldest = min(generation.number for generation in control.live)
         if any(number < oldest for number in self.entries):
             self._lake.delete(PLANS, F.col("generation") < oldest)
+
+    def compact(self) -> None:
+        """Join the ledger's many small files, now and then."""
+        if self.last_attempt % COMPACTED_AFTER == 0:
+            self._lake.compact(PUBLICATIONS)
 
     def _hidden(self, control: Control) -> list[int]:
         return [

@@ -50,8 +50,9 @@ def make(lake: Lake, hour: Hour, control: Control, ledger: Ledger, settings: Set
     published = lake.read(PUBLISHED)
     mine = (F.col("store_id") == control.store_id) & F.lit(ours)
     old = published.where(mine).select(*KEY, F.col("hash").alias("old_hash"), F.col("ring_position").alias("old_place"))
-    fresh = _fresh(lake, hour).withColumn("why", F.lit(CHANGED))
-    wanted = fresh.unionByName(_without(published.where(~mine).withColumn("why", F.lit(CARRIED)), fresh))
+    wanted = _fresh(lake, hour).withColumn("why", F.lit(CHANGED))
+    if not (ours and ledger.only_store):
+        wanted = wanted.unionByName(_without(published.where(~mine).withColumn("why", F.lit(CARRIED)), wanted))
     left = ledger.left_behind(control)
     if left is None:
         wanted = wanted.withColumn("again", F.lit(False))

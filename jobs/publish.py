@@ -27,7 +27,7 @@ from jobs.load import Listener, Load, load
 from jobs.manifests import Scored, built_from, remove_unused
 from jobs.readback import read_back
 from jobs.tables import PUBLICATIONS, PUBLISHED, RECOMMENDATIONS
-from stores.base import LeaseLost, Store, StoreUnavailable
+from stores.base import LeaseLost, Store, StoreFull, StoreUnavailable
 from stores.control import Control, Generation
 
 
@@ -89,6 +89,12 @@ def run(
     """
     control = control_of(store)
     ledger = Ledger(lake, control.store_id)
+    if not ledger.describes(control) and not republish:
+        raise PermanentError(
+            f"the store serves generation {control.current}, which this lake did not publish: it belongs to another "
+            "home folder, or the lake was put back to an earlier day. Choose another table or folder for the store, or "
+            "take this one over, every list rewritten, with --republish"
+        )
     ledger.heal(control, now())
     live = control.generation()
     if not republish and live is not None and Hour.parse(live.hour) >= hour:
@@ -169,6 +175,7 @@ class _Attempt:
         self.ledger.follow(after, self.now())
         self.ledger.write()
         self.ledger.forget_plans(after)
+        self.ledger.compact()
         kept = {generation.artefact_id for generation in after.live} | built_from(self.settings, self.hour)
         remove_unused(self.settings, kept)
         shown = {name: self.entry[name] for name in Result.__dataclass_fields__ if name in self.entry}
@@ -211,6 +218,11 @@ class _Attempt:
             "dollars": cost.dollars(done.units, self.settings),
             "load_seconds": done.seconds,
         }
+        charged = f", {done.units:,.0f} write units, ${self.entry['dollars']:,.4f}" if done.units else ""
+        self.listener.say(
+            f"generation {self.number}: {done.written:,} rows written, {done.rejected:,} rejected, "
+            f"{done.bytes / 1e6:,.1f} MB{charged}, in {done.seconds:.1f} s"
+        )
         if counts.planned != done.written + done.rejected:
             raise DataError(
                 f"generation {self.number}: {counts.planned} rows planned, {done.written} written and "
@@ -247,7 +259,7 @@ class _Attempt:
                 holder = f"attempt {found.lease} took over" if found and found.lease else "an operator ended it"
                 said = f"attempt {self.number} was stopped: {holder}; what readers see is not touched by it"
                 lost = LeaseLost(said)
-        except StoreUnavailable as away:
+        except (StoreUnavailable, StoreFull) as away:
             # The next attempt takes the lease over; what went wrong first is what counts.
             said = f"{said} (and the store could not be told: {away})"
         if self.entry:

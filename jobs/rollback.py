@@ -52,9 +52,7 @@ def roll_back(settings: Settings, root: str, store: Store, to: int | None, force
     def change(control: Control) -> tuple[Control, int]:
         after = control.rolled_back(to)
         _need_artefact(settings.artefacts_path, after)
-        # The one before the current is in every ring, whatever a load has done since: nothing to count.
-        newest_before = next(kept.number for kept in control.live if kept.number < control.current)
-        lost = 0 if after.current == newest_before else lists_gone(root, store, control, after)
+        lost = 0 if _in_every_ring(control, after.current) else lists_gone(root, store, control, after)
         if lost and not force:
             raise PermanentError(
                 f"going back to generation {after.current} would leave {lost:,} users without the list they had then: "
@@ -63,6 +61,15 @@ def roll_back(settings: Settings, root: str, store: Store, to: int | None, force
         return after, lost
 
     return _swap(store, change)
+
+
+def _in_every_ring(control: Control, target: int) -> bool:
+    """Whether the lists of a generation are sure to be there: a load writes over a user's third newest list only.
+
+    That holds for the generation before the current one, unless a bad one lies between: its rows take up places.
+    """
+    before = next(kept.number for kept in control.live if kept.number < control.current)
+    return target == before and not any(number > target for number in control.bad)
 
 
 def mark_bad(settings: Settings, store: Store, generation: int) -> Change:
@@ -89,10 +96,10 @@ def lists_gone(root: str, store: Store, control: Control, after: Control) -> int
     """
     base = _base_version(root, control, after.current)
     connection = duckdb.connect(":memory:")
-    connection.register("then", _dataset(root, PUBLISHED, base))
+    connection.register("lists_then", _dataset(root, PUBLISHED, base))
     connection.register("plans", _dataset(root, PLANS))
     connection.execute(
-        "CREATE TABLE touched AS SELECT DISTINCT user_id, variant FROM then JOIN plans "
+        "CREATE TABLE touched AS SELECT DISTINCT user_id, variant FROM lists_then JOIN plans "
         "USING (user_id, variant, ring_position, store_id) WHERE store_id = ? AND plans.generation > ?",
         [control.store_id, after.current],
     )

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from flask import Flask
 
+from conf.errors import TopshelfError
 from conf.rules import Rules
 from conf.settings import Settings
 from serving.app import create_app
 from serving.follower import Follower
 from serving.metrics import Metrics
 from serving.secrets import token_secret
-from stores.opening import open_eventlog, open_sessions, open_store
+from stores.base import Timeouts
+from stores.opening import open_eventlog, open_reader, open_sessions, open_store
 
+FOLLOWING = Timeouts(connect=1, read=1, retries=0)
+"""Of looks at the control record: no request waits for them, but a worker's start does."""
 SETTINGS_FILE, RULES_FILE = "settings.json", "rules.json"
 
 
@@ -25,12 +30,16 @@ def build(folder: str) -> Flask:
     settings = Settings.model_validate_json((Path(folder) / SETTINGS_FILE).read_bytes())
     rules = Rules.model_validate_json((Path(folder) / RULES_FILE).read_bytes())
     metrics = Metrics()
-    store = open_store(settings)
-    follower = Follower(store, settings.artefacts_path, settings.serving.follow_seconds, metrics)
+    follower = Follower(
+        open_store(settings, FOLLOWING), settings.artefacts_path, settings.serving.follow_seconds, metrics
+    )
     follower.poll()
     follower.start()
+    reader = open_reader(settings)
+    with suppress(TopshelfError):  # only so that the first request finds a connection; it will see for itself
+        reader.read_control()
     return create_app(
-        store=store,
+        store=reader,
         follower=follower,
         sessions=open_sessions(settings),
         eventlog=open_eventlog(settings, f"{os.getpid()}-{secrets.token_hex(4)}", time.time),

@@ -6,6 +6,7 @@ LMDB allows a file to be opened once in a process, and never to be carried over 
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from stores.base import StoreFull, StoreUnavailable
 MAX_READERS = 1024
 """Threads of all processes that may read at once."""
 GIB = 1 << 30
+FULL_BELOW_BYTES = 1 << 20
+"""What LMDB writes at once is less. A write that fits the disk in part only fails as an input/output error."""
 
 _lock = threading.Lock()
 _open: dict[str, _Shared] = {}
@@ -130,7 +133,16 @@ def as_store_error(error: lmdb.Error, path: Path) -> StoreFull | StoreUnavailabl
     """What an LMDB error means to a caller of the store."""
     if isinstance(error, lmdb.MapFullError):
         return StoreFull(f"the store {path} has reached store.map_size_gb: raise it and publish again")
+    if isinstance(error, lmdb.DiskError) or _is_full(path):
+        return StoreFull(f"the disk of {path} is full: make room on it and publish again")
     return StoreUnavailable(f"the store {path} failed: {error}")
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path).free < FULL_BELOW_BYTES
+    except OSError:
+        return False
 
 
 def _forget_inherited() -> None:

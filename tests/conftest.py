@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +16,20 @@ from jobs.spark import spark_session
 
 pytest_plugins = ["tests.services.servers"]
 
+QUICK = {
+    # Tests run many small queries once: compiling and replanning them costs more than running them as they are.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.databricks.delta.stats.collect": "false",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC",
+}
 SMALL_SPARK = [
     "spark.master=local[2]",
     "spark.shuffle_partitions=2",
     "spark.driver_memory=2g",
-    # Tests run many small queries once: compiling them well costs more than running them.
-    "spark.conf={spark.sql.codegen.wholeStage: 'false', spark.driver.defaultJavaOptions:"
-    " '-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC'}",
+    f"spark.conf={json.dumps(QUICK)}",
 ]
 
 

@@ -111,7 +111,7 @@ def _state(control: Control | None, row: dict[str, Any]) -> str:
 
 
 def _print(context: Context, found: list[dict[str, Any]]) -> None:
-    from cli.output import table
+    from cli.output import table, wide
 
     if not found:
         context.console.print("nothing has been published yet: run `topshelf run`", markup=False)
@@ -129,12 +129,12 @@ def _print(context: Context, found: list[dict[str, Any]]) -> None:
             f"{row['bytes'] / 1e6:,.1f}",
             json.loads(row["manifest"])["model_version"],
             f"{row['load_seconds']:.1f}",
-            f"${row['dollars']:,.2f}" if row["units"] else "–",
+            f"${row['dollars']:,.4f}" if row["units"] else "–",
         )
         for row in found
     ]
     columns = ["", "state", "hour", "age", "rows written", "unchanged", "refused", "MB", "model", "load s", "cost"]
-    context.console.print(table(columns, body, [0, *range(4, 8), 9, 10]))
+    wide(context.console).print(table(columns, body, [0, *range(4, 8), 9, 10]))
     failed = next((row for row in found if row["error"]), None)
     if failed is not None:
         context.console.print(f"{failed['generation']}: {failed['error']}", style="dim", markup=False)

@@ -35,6 +35,8 @@ def tour(context: Context, data: Path | None) -> None:
     steps = Steps(context)
     if data is None:
         steps.call("demo world", "demo-world", _short(source), unless=_demo_is_there(source))
+    if context.settings.store.kind != "embedded":
+        steps.call("store", "store", "create")
     steps.call("import", "import", _short(source))
     steps.call("one hour", "run", *(_live_hour(context) if data is None else ()))
     showcase(context, steps)

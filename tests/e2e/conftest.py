@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
-QUICK_START = {"spark.driver.defaultJavaOptions": JAVA}
+from tests.conftest import QUICK
+
 SMALL = {
-    "spark": {"master": "local[2]", "driver_memory": "2g", "shuffle_partitions": 2, "conf": QUICK_START},
+    "spark": {"master": "local[2]", "driver_memory": "2g", "shuffle_partitions": 2, "conf": QUICK},
     "tower": {"hidden": [32], "dim": 16, "epochs": 2, "min_steps": 20, "batch": 256},
     "ranker": {"hidden": [32], "epochs": 1},
     "retrieval": {"ann": 100, "total": 300, "list_size": 50},

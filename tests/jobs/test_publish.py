@@ -90,7 +90,9 @@ def test_a_store_that_another_lake_published_to_keeps_every_list_until_the_switc
     fresh = Publisher(Lake(spark, settings.under_home("fresh")), publisher.settings, store)
     seen: list[list[list[int] | None]] = []
     fresh.heard.progress = lambda _: seen.append(fresh.served("ann", "bob"))  # type: ignore[method-assign]
-    result = fresh(7, {"ann": [4], "bob": [5]})
+    with pytest.raises(PermanentError, match=r"generation 2, which this lake did not publish.*--republish"):
+        fresh(7, {"ann": [4], "bob": [5]})
+    result = fresh(7, {"ann": [4], "bob": [5]}, republish=True)
     assert seen[-1] == [[3], [2]]  # all rows are written, and nobody was switched yet
     assert (result.generation, fresh.served("ann", "bob")) == (3, [[4], [5]])
     roll_back(store)
@@ -100,9 +102,9 @@ def test_a_store_that_another_lake_published_to_keeps_every_list_until_the_switc
 def test_a_load_that_lost_rows_is_not_switched_to_and_the_next_one_takes_over(publisher, store, monkeypatch):
     publisher(5, {"ann": [1]})
     with monkeypatch.context() as broken:
-        broken.setattr(publish, "load", lambda *_: Load(0, 0, 0, 0, 0, 0))
-        with pytest.raises(DataError, match="1 rows planned, 0 written and 0 rejected"):
-            publisher(6, {"ann": [2], "bob": [3]} | {})
+        broken.setattr(publish, "load", lambda *_: Load(0, 0, 0, 0.0, 0, 0.0))
+        with pytest.raises(DataError, match="2 rows planned, 0 written and 0 rejected"):
+            publisher(6, {"ann": [2], "bob": [3]})
     control = store.read_control()
     assert (control.current, control.lease, control.aborted) == (1, None, (2,))
     assert publisher.served("ann") == [[1]]

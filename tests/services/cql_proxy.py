@@ -87,7 +87,11 @@ class CqlProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            self._pipes.append(_Pipe(self, client, socket.create_connection(("127.0.0.1", self._server_port))))
+            server = socket.create_connection(("127.0.0.1", self._server_port))
+            for end in (client, server):
+                # As a server does: else an answer would wait until the one before it was acknowledged.
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._pipes.append(_Pipe(self, client, server))
 
 
 class _Pipe:
