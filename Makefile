@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 	--no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format docs serve ui lock clean tools
+.PHONY: help run test soak bench check format docs serve ui lock clean tools
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -29,12 +29,18 @@ run: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## the whole way o
 test: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## run every test; ARGS="-k words" chooses
 	$(BIN)/python -m pytest $(ARGS)
 
+soak: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## faults of publication at length: 50 kills, and more
+	$(BIN)/python -m pytest tests/faults -m soak $(ARGS)
+
 check: $(STAMPS)/dev $(STAMPS)/project ## style, types, layers and whether the docs are true
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest tests/docs
+
+bench: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## measure, beside bare clients: JSON lines
+	@$(BIN)/python -m bench.publish $(ARGS)
 
 format: $(STAMPS)/dev ## format the code, with the fixes ruff is sure of
 	$(BIN)/ruff check --fix .

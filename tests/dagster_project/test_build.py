@@ -17,6 +17,7 @@ from conf.loading import load
 from conf.settings import Settings
 from dagster_project.build import DAILY, HOURLY, build
 from dagster_project.launch import newest_hour, prepare_instance, run_hour
+from jobs.gate import CHECKS
 
 HOURLY_ASSETS = {
     "events", "user_features", "item_features", "popularity", "serving_artefact", "recommendations", "published",
@@ -71,6 +72,13 @@ def test_every_asset_is_documented_and_in_a_pool_of_one(tmp_path: Path) -> None:
         assert not instance.telemetry_enabled
         assert not instance.nux_enabled
         assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
+
+
+def test_the_gate_is_shown_as_checks_that_block_what_depends_on_the_lists(tmp_path: Path) -> None:
+    nodes = build(settings_of(tmp_path)).resolve_asset_graph()
+    checks = {key.name: nodes.get(key) for key in nodes.asset_check_keys}
+    assert set(checks) == set(CHECKS)
+    assert all(check.blocking and check.key.asset_key == dg.AssetKey("published") for check in checks.values())
 
 
 @pytest.mark.parametrize(
