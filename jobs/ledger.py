@@ -12,9 +12,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from conf.errors import DataError
+from conf.hours import Hour
 from jobs.lake import Lake
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED
-from stores.control import UNDER_WAY, Control
+from stores.control import Control
 
 KEY = ["user_id", "variant"]
 MERGED = ("current", "retired", "bad")
@@ -60,14 +61,15 @@ class Ledger:
     def heal(self, control: Control, now: datetime) -> None:
         """Bring published and the ledger up to what the control record says. May be repeated; mostly does nothing.
 
-        A generation that was switched to by a run that died before the merge is merged. A list of a generation that
-        readers do not see any more is replaced, in published, by the one that they see instead.
+        A generation that was switched to by a run that did not come to its merge is merged, also where that run took
+        the switch for failed. A list of a generation that readers do not see any more is replaced, in published, by
+        the one that they see instead.
 
         Raises:
             DataError: the Delta version that holds those earlier lists is gone.
         """
         live = self.entries.get(control.current)
-        if live is not None and live["state"] in UNDER_WAY:
+        if live is not None and live["state"] not in MERGED:
             self.merge(control, control.current)
         self._restore(control)
         self.follow(control, now)
@@ -165,3 +167,21 @@ class Ledger:
                 f"version {version} of the table published, which holds the lists from before generation {generation}, "
                 "is gone: name a new, empty store and publish everything with `topshelf run --republish`"
             ) from error
+
+
+def first_entry(attempt: int, hour: Hour, store_id: str, base_version: int | None, now: datetime) -> Entry:
+    """An attempt before anything is known of it: all counts and amounts are 0."""
+    counts = ("scored", "changed", "unchanged", "carried", "planned", "written", "rejected", "bytes", "throttled")
+    amounts = ("units", "estimated_units", "estimated_dollars", "dollars", "load_seconds")
+    return {
+        **dict.fromkeys(PUBLICATIONS.columns),
+        **dict.fromkeys(counts, 0),
+        **dict.fromkeys(amounts, 0.0),
+        "generation": attempt,
+        "hour": hour.start,
+        "store_id": store_id,
+        "manifest": "{}",
+        "checks": [],
+        "base_version": base_version,
+        "started_at": now,
+    }

@@ -16,18 +16,18 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from conf.errors import DataError, PermanentError
+from conf.errors import DataError, PermanentError, TopshelfError
 from conf.hours import Hour
 from conf.settings import Settings
 from jobs import cost, gate, plan
 from jobs.gate import Check, GateFailed
 from jobs.lake import Lake
-from jobs.ledger import Ledger
+from jobs.ledger import Ledger, first_entry
 from jobs.load import Listener, Load, load
 from jobs.manifests import Scored, built_from, remove_unused
 from jobs.readback import read_back
-from jobs.tables import PUBLICATIONS, PUBLISHED, RECOMMENDATIONS
-from stores.base import LeaseLost, Store, StoreFull, StoreUnavailable
+from jobs.tables import PUBLISHED, RECOMMENDATIONS
+from stores.base import ControlConflict, LeaseLost, Store, StoreUnavailable
 from stores.control import Control, Generation
 
 
@@ -102,7 +102,10 @@ def run(
         return Result(None, "unchanged", scored.scored, scored.changed, scored.unchanged)
     # Numbers go on from the ledger's: a new store's first attempt is not the old store's.
     leased = control.begun(max(control.attempts, ledger.last_attempt) + 1)
-    store.swap_control(control, leased)
+    try:
+        store.swap_control(control, leased)
+    except ControlConflict as error:
+        raise ControlConflict(f"another publisher took the lease at the same moment: {error}") from error
     attempt = _Attempt(lake, ledger, hour, settings, store, scored, now, listener, watermark, control, leased)
     try:
         after = attempt.prepare()
@@ -165,7 +168,12 @@ class _Attempt:
         self.compared = read_back(self.lake, self.settings, self.store, self.number, after)
         self._note("verified")
         self.ledger.write()
-        self.store.swap_control(self.leased, after)
+        try:
+            self.store.swap_control(self.leased, after)
+        except StoreUnavailable:
+            # The answer may have been lost on its way back, after the switch.
+            if self.store.read_control() != after:
+                raise
         return after
 
     def finish(self, after: Control) -> Result:
@@ -184,19 +192,31 @@ class _Attempt:
     def _plan(self) -> plan.Counts:
         """Write the plan down, then refuse it before its first row is loaded, if it is to be refused."""
         self._check_scored()
-        self.entry = self._first_entry()
+        manifest = {
+            "model_id": self.scored.model_id,
+            "model_version": self.scored.model_version,
+            "artefact_id": self.scored.artefact_id,
+            "tables": self.scored.versions,
+            "watermark": self.watermark,
+            "store": self.settings.store.kind,
+        }
+        self.entry = {
+            **first_entry(self.number, self.hour, self.leased.store_id, self.lake.version(PUBLISHED), self.now()),
+            "scored": self.scored.scored,
+            "changed": self.scored.changed,
+            "unchanged": self.scored.unchanged,
+        }
         counts = plan.save(
             self.lake, plan.make(self.lake, self.hour, self.leased, self.ledger, self.settings), self.number
         )
         expected = cost.estimate(self.lake, self.number, self.settings, empty_store=self.before.attempts == 0)
         self.listener.say(f"generation {self.number}: {expected}" + (f" ({expected.hint})" if expected.hint else ""))
-        manifest = {**json.loads(self.entry["manifest"]), "lists_checksum": counts.checksum}
         self.entry |= {
             "planned": counts.planned,
             "carried": counts.carried,
             "estimated_units": expected.units,
             "estimated_dollars": expected.dollars,
-            "manifest": json.dumps(manifest),
+            "manifest": json.dumps({**manifest, "lists_checksum": counts.checksum}),
         }
         self._note("planned")
         cost.check_budget(expected, self.settings)
@@ -253,13 +273,15 @@ class _Attempt:
         lost, said = None, str(error)
         try:
             found = self.store.read_control()
+            if found is not None and found.current == self.number:
+                return None  # it was switched to, without our hearing of it: the next run merges it
             if found == self.leased:
                 self.store.swap_control(self.leased, self.leased.given_up())
             elif not isinstance(error, GateFailed):
                 holder = f"attempt {found.lease} took over" if found and found.lease else "an operator ended it"
                 said = f"attempt {self.number} was stopped: {holder}; what readers see is not touched by it"
                 lost = LeaseLost(said)
-        except (StoreUnavailable, StoreFull) as away:
+        except TopshelfError as away:
             # The next attempt takes the lease over; what went wrong first is what counts.
             said = f"{said} (and the store could not be told: {away})"
         if self.entry:
@@ -270,30 +292,3 @@ class _Attempt:
     def _note(self, state: str, **more: Any) -> None:
         self.entry |= {"state": state, "noted_at": self.now(), **more}
         self.ledger.add(self.entry)
-
-    def _first_entry(self) -> dict[str, Any]:
-        manifest = {
-            "model_id": self.scored.model_id,
-            "model_version": self.scored.model_version,
-            "artefact_id": self.scored.artefact_id,
-            "tables": self.scored.versions,
-            "watermark": self.watermark,
-            "store": self.settings.store.kind,
-        }
-        numbers = ("carried", "planned", "written", "rejected", "bytes", "throttled")
-        amounts = ("units", "estimated_units", "estimated_dollars", "dollars", "load_seconds")
-        return {
-            **dict.fromkeys(PUBLICATIONS.columns),
-            **dict.fromkeys(numbers, 0),
-            **dict.fromkeys(amounts, 0.0),
-            "generation": self.number,
-            "hour": self.hour.start,
-            "store_id": self.leased.store_id,
-            "manifest": json.dumps(manifest),
-            "scored": self.scored.scored,
-            "changed": self.scored.changed,
-            "unchanged": self.scored.unchanged,
-            "checks": [],
-            "base_version": self.lake.version(PUBLISHED),
-            "started_at": self.now(),
-        }

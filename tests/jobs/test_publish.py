@@ -14,7 +14,8 @@ from jobs.gate import GateFailed
 from jobs.ledger import Ledger
 from jobs.load import Load
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, REFUSALS
-from stores.base import LeaseLost, Row, Store
+from stores.base import LeaseLost, Row, Store, StoreTimeout, StoreUnavailable
+from stores.control import Control
 from stores.opening import open_store
 from tests.jobs.publishing import Publisher, hour, open_gate, recommend
 
@@ -139,6 +140,36 @@ def test_a_crash_between_switch_and_merge_heals_on_the_next_run(publisher, lake,
     assert publisher.again(5, scored).planned == 0
     assert publisher.published() == {"ann": (1, 0, [1])}
     assert publisher.states() == {1: "current"}
+
+
+def test_a_switch_whose_answer_is_lost_is_found_out_or_healed(publisher, store, monkeypatch):
+    swap = store.swap_control
+
+    def switched_and_lost(expected: Control, new: Control) -> None:
+        swap(expected, new)
+        if new.lease is None and new.current:
+            raise StoreTimeout("the answer was lost")
+
+    monkeypatch.setattr(store, "swap_control", switched_and_lost)
+    assert publisher(5, {"ann": [1]}).generation == 1
+
+    def away() -> Control | None:
+        raise StoreUnavailable("gone")
+
+    def switched_and_gone(expected: Control, new: Control) -> None:
+        swap(expected, new)
+        if new.current == 2:
+            monkeypatch.setattr(store, "read_control", away)
+            raise StoreTimeout("the answer was lost")
+
+    monkeypatch.setattr(store, "swap_control", switched_and_gone)
+    with pytest.raises(StoreUnavailable):
+        publisher(6, {"ann": [2]})
+    monkeypatch.undo()
+    assert publisher.served("ann") == [[2]]
+    assert publisher(6, {"ann": [2]}).state == "unchanged"
+    assert publisher.published() == {"ann": (2, 1, [2])}
+    assert publisher.states() == {1: "retired", 2: "current"}
 
 
 def test_a_row_the_store_refuses_is_counted_named_and_not_taken_for_live(publisher, lake):
