@@ -57,8 +57,10 @@ class Lake:
             raise DataError(f"the table {table.name} is not there yet ({self.path(table)}): run {made_by} first")
         return self.read(table)
 
-    def append(self, table: Table, rows: DataFrame) -> None:
-        self._writer(table, rows, "append").save(self.path(table))
+    def append(self, table: Table, rows: DataFrame, rows_a_file: int = 0) -> None:
+        """rows_a_file: at most so many in a file, so that whoever reads it has as many parts; 0: as they come."""
+        writer = self._writer(table, rows, "append")
+        writer.option("maxRecordsPerFile", rows_a_file).save(self.path(table))
 
     def overwrite(self, table: Table, rows: DataFrame) -> None:
         """Replace the whole table in one commit."""

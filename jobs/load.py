@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +24,6 @@ from stores.base import VARIANTS, Row, Store, WriteReport
 from stores.opening import open_store
 from stores.records import encode_row
 
-ROWS_A_TASK = 20_000
-"""Small enough that progress, which executors tell at the end of a task, moves every few seconds."""
 REPORT_SECONDS = 1.0
 _REPORT = pa.schema(
     [
@@ -99,13 +96,12 @@ def load(
         TopshelfError: what stopped a writer (LeaseLost, StoreUnavailable, StoreFull …); the others are stopped too.
     """
     context = lake.spark.sparkContext
-    tasks = max(1, math.ceil(planned / ROWS_A_TASK))
-    if planned > 1:  # a task for each core, where there is a row for each
-        tasks = max(tasks, min(planned, context.defaultParallelism))
-    writers = min(tasks, context.defaultParallelism)
     counters = _Counters(context)
     rows = lake.read(PLANS).where(F.col("generation") == attempt).select("user_id", "variant", "ring_position", "body")
-    reports = _reports(rows.repartition(tasks, "user_id"), settings, attempt, watermark, 1 / writers, counters)
+    tasks, cores = rows.rdd.getNumPartitions(), context.defaultParallelism
+    if tasks < min(planned, cores):
+        rows, tasks = rows.repartition(cores), cores
+    reports = _reports(rows, settings, attempt, watermark, 1 / max(min(tasks, cores), 1), counters)
     started = time.monotonic()
     reports.persist(StorageLevel.DISK_ONLY)
     try:

@@ -23,6 +23,8 @@ from stores.base import RING, VARIANTS, newest
 from stores.control import Control
 from stores.opening import open_store
 
+ROWS_A_TASK = 20_000
+"""Of a load: small enough that progress, which executors tell at the end of a task, moves every few seconds."""
 CHANGED, CARRIED = "changed", "carried"
 _LIST = ("items", "region", "maturity_limit", "body", "hash", "hour")
 
@@ -77,7 +79,7 @@ def make(lake: Lake, hour: Hour, control: Control, ledger: Ledger, settings: Set
 
 def save(lake: Lake, plan: DataFrame, attempt: int) -> Counts:
     """Write a plan down under its attempt's number, which no other has."""
-    lake.append(PLANS, plan.withColumn("generation", F.lit(attempt)))
+    lake.append(PLANS, plan.withColumn("generation", F.lit(attempt)), ROWS_A_TASK)
     rows = lake.read(PLANS).where(F.col("generation") == attempt)
     each = F.xxhash64("user_id", "variant", "ring_position", "hash")
     total = rows.agg(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,8 @@ class EmbeddedStore(Store):
                 holder = Control.from_json(found).lease if found is not None else None
                 if holder != lease:
                     raise LeaseLost(f"attempt {lease} may not write: the lease is with {holder or 'nobody'}")
-                for key, blob in rows:
-                    txn.put(key, blob)
+                # In the order of their keys, so that pages fill one by one; of two with one key the later wins.
+                txn.cursor().putmulti(sorted(rows, key=itemgetter(0)))
         except lmdb.Error as error:
             raise as_store_error(error, self._folder.path) from error
 

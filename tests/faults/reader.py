@@ -22,7 +22,7 @@ from tests.faults.world import World
 
 BATCH = 20
 """Users looked up under one control record."""
-PAUSE_SECONDS, REPORT_SECONDS = 0.002, 0.1
+PAUSE_SECONDS, REPORT_SECONDS = 0.01, 0.1
 NAMED = 5
 
 
