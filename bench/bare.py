@@ -1,57 +1,90 @@
-"""Bare clients that write the same rows to the same server: what a store is measured beside."""
+"""Bare clients that write the same rows to the same server: what a store is measured beside.
+
+Each comes plain, as its documentation shows it, and tuned, with what one process can get out of it by its options.
+"""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import boto3
 import lmdb
+from botocore.config import Config
 from cassandra import ConsistencyLevel
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.concurrent import execute_concurrent_with_args
+from cassandra.policies import RoundRobinPolicy, TokenAwarePolicy
 
 from conf.settings import Settings
 
-THREADS, CONCURRENCY, BATCH = 4, 100, 25
+BATCH = 25
 LMDB_BATCH = 10_000
-NAMES = {
-    "embedded": f"bare lmdb, {LMDB_BATCH:,} puts a transaction",
-    "dynamodb": f"bare boto3 batch_write_item, {THREADS} threads",
-    "scylla": f"bare scylla-driver, {CONCURRENCY} prepared inserts at once",
-}
+MAP_BYTES = 1 << 34
 Rows = Sequence[tuple[str, bytes]]
 """User and row."""
 
 
-def write(settings: Settings, rows: Rows) -> float:
-    """Write the rows; returns seconds, connecting not counted."""
+@dataclass(frozen=True)
+class Peer:
+    name: str
+    tuned: bool
+    at_once: int
+    """Threads, requests or, of LMDB, puts a transaction."""
+
+
+PEERS = {
+    "embedded": (
+        Peer(f"bare lmdb, {LMDB_BATCH:,} puts a transaction", False, LMDB_BATCH),
+        Peer(f"bare lmdb, putmulti of {LMDB_BATCH:,}", True, LMDB_BATCH),
+    ),
+    "dynamodb": (
+        Peer("bare boto3 batch_write_item, 4 threads", False, 4),
+        Peer("bare boto3 batch_write_item, 16 threads, unvalidated", True, 16),
+    ),
+    "scylla": (
+        Peer("bare scylla-driver, 100 prepared inserts at once", False, 100),
+        Peer("bare scylla-driver, 512 prepared inserts at once, token-aware", True, 512),
+    ),
+}
+"""By store.kind: the plain one, then the tuned one."""
+
+
+def write(settings: Settings, peer: Peer, rows: Rows, turn: int) -> float:
+    """Write the rows; returns seconds, connecting not counted.
+
+    turn: rises with every write to the server, whoever does it: a CQL write of an earlier turn would be passed over.
+    """
     kinds = {"embedded": _lmdb, "dynamodb": _boto3, "scylla": _cql}
-    return kinds[settings.store.kind](settings, rows)
+    return kinds[settings.store.kind](settings, peer, rows, turn)
 
 
-def dynamodb(settings: Settings) -> Any:
-    """A client with boto3's defaults; DynamoDB Local takes any credentials."""
-    dynamo = settings.dynamodb
-    session = boto3.Session("local", "local", region_name=dynamo.region)
-    return session.client("dynamodb", endpoint_url=dynamo.endpoint)
-
-
-def _lmdb(settings: Settings, rows: Rows) -> float:
-    with tempfile.TemporaryDirectory(dir=settings.home) as folder, lmdb.open(folder, map_size=1 << 34) as env:
+def _lmdb(settings: Settings, peer: Peer, rows: Rows, turn: int) -> float:
+    # A file of its own that stays, as the store's does: from the second time on, rows take the place of others.
+    folder = settings.home / ("bare-tuned" if peer.tuned else "bare")
+    with lmdb.open(str(folder), map_size=MAP_BYTES) as env:
         started = time.perf_counter()
-        for start in range(0, len(rows), LMDB_BATCH):
+        pending = ((user.encode() + b"\0\0", row) for user, row in rows)
+        while batch := list(islice(pending, peer.at_once)):
             with env.begin(write=True) as txn:
-                for user, row in rows[start : start + LMDB_BATCH]:
-                    txn.put(user.encode() + b"\0\0", row)
+                if peer.tuned:
+                    txn.cursor().putmulti(batch)
+                else:
+                    for key, row in batch:
+                        txn.put(key, row)
         return time.perf_counter() - started
 
 
-def _boto3(settings: Settings, rows: Rows) -> float:
-    table, client = settings.dynamodb.table, dynamodb(settings)
+def _boto3(settings: Settings, peer: Peer, rows: Rows, turn: int) -> float:
+    dynamo = settings.dynamodb
+    tuning = Config(max_pool_connections=peer.at_once, parameter_validation=False) if peer.tuned else None
+    # DynamoDB Local takes any credentials.
+    session = boto3.Session("local", "local", region_name=dynamo.region)
 
     def put(start: int) -> None:
         requests: list[dict[str, Any]] = [
@@ -59,24 +92,26 @@ def _boto3(settings: Settings, rows: Rows) -> float:
             for user, row in rows[start : start + BATCH]
         ]
         while requests:
-            requests = client.batch_write_item(RequestItems={table: requests})["UnprocessedItems"].get(table, [])
+            answer = client.batch_write_item(RequestItems={dynamo.table: requests})
+            requests = answer["UnprocessedItems"].get(dynamo.table, [])
 
-    client.describe_table(TableName=table)
-    started = time.perf_counter()
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(put, range(0, len(rows), BATCH)))
-    return time.perf_counter() - started
-
-
-def _cql(settings: Settings, rows: Rows) -> float:
-    scylla = settings.scylla
-    profile = ExecutionProfile(consistency_level=ConsistencyLevel.ONE)
-    cluster = Cluster(
-        list(scylla.hosts), port=scylla.port, protocol_version=4, execution_profiles={EXEC_PROFILE_DEFAULT: profile}
-    )
-    with cluster, cluster.connect(scylla.keyspace) as session:
-        insert = session.prepare("INSERT INTO lists (user_id, slot, row) VALUES (?, ?, ?) USING TIMESTAMP 1")
+    with closing(session.client("dynamodb", endpoint_url=dynamo.endpoint, config=tuning)) as client:
+        client.describe_table(TableName=dynamo.table)
         started = time.perf_counter()
-        values = ((user, 0, row) for user, row in rows)
-        execute_concurrent_with_args(session, insert, values, concurrency=CONCURRENCY, raise_on_first_error=True)
+        with ThreadPoolExecutor(peer.at_once) as pool:
+            list(pool.map(put, range(0, len(rows), BATCH)))
+        return time.perf_counter() - started
+
+
+def _cql(settings: Settings, peer: Peer, rows: Rows, turn: int) -> float:
+    scylla = settings.scylla
+    more = {"load_balancing_policy": TokenAwarePolicy(RoundRobinPolicy())} if peer.tuned else {}
+    consistency = ConsistencyLevel.name_to_value[scylla.consistency]
+    profiles = {EXEC_PROFILE_DEFAULT: ExecutionProfile(consistency_level=consistency, **more)}
+    cluster = Cluster(list(scylla.hosts), port=scylla.port, protocol_version=4, execution_profiles=profiles)
+    with cluster, cluster.connect(scylla.keyspace) as session:
+        insert = session.prepare("INSERT INTO lists (user_id, slot, row) VALUES (?, ?, ?) USING TIMESTAMP ?")
+        started = time.perf_counter()
+        values = ((user, 0, row, turn) for user, row in rows)
+        execute_concurrent_with_args(session, insert, values, concurrency=peer.at_once, raise_on_first_error=True)
         return time.perf_counter() - started

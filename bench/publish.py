@@ -1,142 +1,126 @@
 """How fast lists are published, beside bare clients on the same server in the same run.
 
-    python -m bench.publish                       # all cases but the million
-    python -m bench.publish --stores embedded --million
+\b
+    python -m bench.publish                                   # all cases but the million
+    python -m bench.publish --stores embedded --million       # a million lists end to end
 
-Cases: load.STORE (rows/s of the Spark load of a plan, and of a bare client that writes the same rows), share.STORE.N
-(seconds of a whole publication of which N% of the lists changed), units and bytes a row, switch and rollback.
+Prints JSON lines; progress goes to standard error. Cases: load.STORE (rows/s of the Spark load of a plan, beside a
+bare client that writes the same rows; load.STORE.tuned: beside one with better options), share.STORE.N (seconds of a
+whole publication of which N% of the lists changed; 0: what an hour costs in which nothing did), units.STORE.N and
+units.dynamodb.lookup (what the store charges), switch.STORE, rollback.STORE, and row.bytes.
 """
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import click
 import numpy as np
-from pyspark.sql import functions as F
 
-from bench import bare, lists
+from bench import lists
 from bench.lines import emit, progress
-from bench.worlds import World, world
-from jobs.load import load
+from bench.loads import measure_load
+from bench.million import parts, publish_many
+from bench.worlds import World, workshop, world
 from jobs.rollback import roll_back
-from jobs.tables import PLANS
-from stores.base import ROW_OVERHEAD
+from stores.base import PATIENT, RING, ROW_OVERHEAD, Store
 from stores.control import Control, Generation
+from stores.dynamodb_client import DynamoClient
 from stores.records import encode_row
 
 STORES = ("embedded", "dynamodb", "scylla")
 LOADED = {"embedded": 200_000, "dynamodb": 50_000, "scylla": 50_000}
 SHARED = {"embedded": 100_000, "dynamodb": 20_000, "scylla": 20_000}
-SHARES = (1, 10, 100)
+SHARES = (0, 1, 10, 100)
 SWITCHES = 20
+FAR = 5
+LOOKED_UP = 20
 MILLION = 1_000_000
 
 
+def _stores(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    kinds = tuple(value.split(","))
+    if unknown := set(kinds) - set(STORES):
+        raise click.BadParameter(f"there is no store {', '.join(sorted(unknown))}; there are {', '.join(STORES)}")
+    return kinds
+
+
 @click.command(help=__doc__)
-@click.option("--stores", default=",".join(STORES), show_default=True, help="Which stores.")
-@click.option("--scale", default=1.0, show_default=True, help="Rows, as a multiple of the default.")
-@click.option("--rounds", default=3, show_default=True, help="Pairs of measurements of each load.")
-@click.option("--million", is_flag=True, help="Publish a million lists end to end, and nothing else.")
-def main(stores: str, scale: float, rounds: int, million: bool) -> None:
-    for kind in stores.split(","):
-        with world(kind) as made:
+@click.option("--stores", callback=_stores, default=",".join(STORES), show_default=True, help="Which stores.")
+@click.option("--rows", type=click.IntRange(min=100), help="Lists of each load and publication, instead of the usual.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Pairs of loads.")
+@click.option("--million", is_flag=True, help="Publish a million lists (or --rows) end to end, and nothing else.")
+def main(stores: Sequence[str], rows: int | None, rounds: int, million: bool) -> None:
+    with workshop() as (spark, folder):
+        for kind in stores:
             if million:
-                publish_many(made, round(MILLION * scale))
+                with world(kind, spark, folder) as made:
+                    publish_many(made, rows or MILLION)
                 continue
-            measure_load(made, max(round(LOADED[kind] * scale), 100), rounds)
-        if not million:
-            with world(kind) as made:
-                measure_shares(made, max(round(SHARED[kind] * scale), 100))
+            with world(kind, spark, folder) as made:
+                measure_load(made, rows or LOADED[kind], rounds)
+            with world(kind, spark, folder) as made:
+                measure_shares(made, rows or SHARED[kind], SHARES)
+                measure_far_rollbacks(made)
                 measure_switches(made)
     if not million:
         measure_bytes()
 
 
-def measure_load(made: World, rows: int, rounds: int) -> None:
-    """Rows/s of `jobs.load.load` against the bare client, in turn."""
-    kind = made.settings.store.kind
-    same = _rows(rows)
-    mine, theirs = [], []
-    for round_ in range(rounds + 1):  # the first one warms both up, and is not counted
-        control = made.store.read_control()
-        if control is None:
-            control = Control.first("bench")
-            made.store.swap_control(None, control)
-        leased = control.begun(control.attempts + 1)
-        made.store.swap_control(control, leased)
-        _plan(made, rows, leased.attempts)
-        done = load(made.lake, made.settings, leased.attempts, 0, rows, 0, made)
-        if done.written != rows:
-            raise SystemExit(f"{done.written} of {rows} rows written")
-        seconds = bare.write(made.settings, same)
-        if round_:
-            mine.append(rows / done.seconds)
-            theirs.append(rows / seconds)
-        progress(f"load.{kind} {round_}: {rows / done.seconds:,.0f} rows/s, bare {rows / seconds:,.0f}")
-    emit(f"load.{kind}", mine, "rows/s", rows, bare.NAMES[kind], theirs)
-
-
-def _rows(rows: int) -> list[tuple[str, bytes]]:
-    bodies = lists.bodies(lists.item_numbers(np.arange(rows), 1))
-    return [(lists.user_id(number), encode_row(body, 1, 0)) for number, body in enumerate(bodies)]
-
-
-def _plan(made: World, rows: int, attempt: int) -> None:
-    """A plan that sends everybody's list to place 0."""
-    full = lists.made(made.lake.spark, rows, 1).withColumns(
-        {
-            "variant": F.lit("champion"),
-            "ring_position": F.lit(0),
-            "generation": F.lit(attempt),
-            "store_id": F.lit("bench"),
-            "hour": F.lit("2026-01-01 00:00:00").cast("timestamp"),
-            "why": F.lit("changed"),
-            "again": F.lit(False),
-        }
-    )
-    made.lake.append(PLANS, full.select(*PLANS.columns))
-
-
-def measure_shares(made: World, users: int) -> None:
+def measure_shares(made: World, users: int, shares: Sequence[int]) -> None:
     """Seconds of a whole publication, by the share of lists that changed. The first one, of all, is not counted."""
     kind = made.settings.store.kind
     made.publish(*made.recommend(users, 0, 100))
-    for version, percent in enumerate((0, *SHARES), start=1):
+    for version, percent in enumerate(shares, start=1):
         hour, scored = made.recommend(users, version, percent)
         started = time.perf_counter()
         result = made.publish(hour, scored)
         seconds = time.perf_counter() - started
-        progress(f"share.{kind}.{percent}: {seconds:.1f} s, {result.written:,} rows, load {result.load_seconds:.1f} s")
+        took = ", ".join(f"{part} {part_seconds:.1f}" for part, part_seconds in parts(made, result).items())
+        progress(f"share.{kind}.{percent}: {seconds:.1f} s ({took}), {result.written:,} rows")
         emit(f"share.{kind}.{percent}", [seconds], "s", result.written)
-        if result.units and result.written:
+        if kind == "dynamodb" and result.changed:
             emit(
-                f"units.{kind}.{percent}", [result.units / result.written], "write units a changed user", result.written
+                f"units.{kind}.{percent}", [result.units / result.changed], "write units a changed user", result.changed
             )
     if kind == "dynamodb":
-        _read_units(made)
+        _read_units(made, users)
 
 
-def _read_units(made: World) -> None:
-    """Read units of the query behind a look-up of a user with three lists, as the server charges them."""
-    answer = bare.dynamodb(made.settings).query(
-        TableName=made.settings.dynamodb.table,
-        KeyConditionExpression="u = :u AND k BETWEEN :first AND :last",
-        ExpressionAttributeValues={":u": {"S": lists.user_id(0)}, ":first": {"N": "0"}, ":last": {"N": "2"}},
-        ReturnConsumedCapacity="TOTAL",
-    )
-    emit("units.dynamodb.lookup", [answer["ConsumedCapacity"]["CapacityUnits"]], "read units", answer["Count"])
+def _read_units(made: World, users: int) -> None:
+    """Read units of look-ups, as the server charges them for the query that `DynamoStore.ring` makes."""
+    client = DynamoClient(made.settings.dynamodb, PATIENT)
+    charged = []
+    for number in range(0, users, -(-users // LOOKED_UP)):
+        answer = client.repeat(
+            "query",
+            TableName=client.table,
+            KeyConditionExpression="u = :u AND k BETWEEN :first AND :last",
+            ExpressionAttributeValues={
+                ":u": {"S": lists.user_id(number)},
+                ":first": {"N": "0"},
+                ":last": {"N": str(RING - 1)},
+            },
+            ProjectionExpression="k, b",
+            ReturnConsumedCapacity="TOTAL",
+        )
+        if not answer["Count"]:
+            raise SystemExit(f"{lists.user_id(number)} has no list")
+        charged.append(answer["ConsumedCapacity"]["CapacityUnits"])
+    client.close()
+    emit("units.dynamodb.lookup", charged, "read units", len(charged))
 
 
 def measure_switches(made: World) -> None:
-    """Milliseconds of a switch, and of a whole rollback by one generation."""
+    """Milliseconds of a switch, and of a whole rollback by one generation.
+
+    The generations are empty ones: neither a switch nor a rollback by one looks at a list.
+    """
     kind, store = made.settings.store.kind, made.store
     switches, rollbacks = [], []
-    control = store.read_control()
-    assert control is not None  # lists were published before
+    control = _control(store)
     for _ in range(SWITCHES):
         leased = control.begun(control.attempts + 1)
         store.swap_control(control, leased)
@@ -145,43 +129,39 @@ def measure_switches(made: World) -> None:
         started = time.perf_counter()
         store.swap_control(leased, after)
         switches.append((time.perf_counter() - started) * 1000)
-        # What was bad once would have to be counted: the generation before is a fresh one each time.
-        clean = replace(after, version=after.version + 1, bad=())
-        store.swap_control(after, clean)
         started = time.perf_counter()
-        control = roll_back(made.settings, made.settings.lake_root, store, None).after
+        rolled_back = roll_back(made.settings, made.lake.root, store, None).after
         rollbacks.append((time.perf_counter() - started) * 1000)
+        # With a bad generation between, the next rollback would look into the plans: that is rollback.STORE.far.
+        control = replace(rolled_back, version=rolled_back.version + 1, bad=())
+        store.swap_control(rolled_back, control)
     emit(f"switch.{kind}", switches, "ms", SWITCHES)
     emit(f"rollback.{kind}", rollbacks, "ms", SWITCHES)
+
+
+def measure_far_rollbacks(made: World) -> None:
+    """Milliseconds of a whole rollback to the oldest generation, for which users left without a list are counted."""
+    took = []
+    for _ in range(FAR):
+        before = _control(made.store)
+        started = time.perf_counter()
+        change = roll_back(made.settings, made.lake.root, made.store, before.live[-1].number, force=True)
+        took.append((time.perf_counter() - started) * 1000)
+        made.store.swap_control(change.after, replace(before, version=change.after.version + 1))
+    emit(f"rollback.{made.settings.store.kind}.far", took, "ms", FAR)
+
+
+def _control(store: Store) -> Control:
+    control = store.read_control()
+    assert control is not None  # something was published before
+    return control
 
 
 def measure_bytes() -> None:
     """Bytes of a row of 150 items with key and names, for a user_id as long as a UUID and for the longest."""
     row = encode_row(lists.bodies(lists.item_numbers(np.arange(1), 1))[0], 1, 0)
     for length in (36, 64):
-        emit(f"bytes.row.{length}", [len(row) + ROW_OVERHEAD + length], "bytes", 150)
-
-
-def publish_many(made: World, users: int) -> None:
-    """Publish everybody's list end to end, and once more with one in a hundred changed."""
-    kind = made.settings.store.kind
-    for version, percent in ((0, 100), (1, 1)):
-        hour, scored = made.recommend(users, version, percent)
-        started = time.perf_counter()
-        result = made.publish(hour, scored)
-        seconds = time.perf_counter() - started
-        case = f"million.{kind}.{percent}"
-        emit(f"{case}.seconds", [seconds], "s", result.written)
-        emit(f"{case}.load", [result.written / result.load_seconds], "rows/s", result.written)
-    emit(f"million.{kind}.rows", [made.store.count()], "rows", users)
-    emit(f"million.{kind}.memory", [_peak_mb()], "MB, the largest single process", users)
-
-
-def _peak_mb() -> float:
-    usage: Sequence[int] = [
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    ]
-    return max(usage) / 1024
+        emit(f"row.bytes.{length}", [len(row) + ROW_OVERHEAD + length], "bytes", 150)
 
 
 if __name__ == "__main__":

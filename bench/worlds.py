@@ -1,9 +1,11 @@
-"""A lake, a store and its server for the time of a benchmark, in a temporary folder."""
+"""A lake, a store and its server for the time of a benchmark, in temporary folders."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from bench import lists
@@ -70,17 +73,33 @@ class World:
 
 
 @contextmanager
-def world(kind: str, overrides: tuple[str, ...] = ()) -> Iterator[World]:
-    """A world of its own, whose server, where the store has one, ends with the block."""
+def workshop() -> Iterator[tuple[SparkSession, Path]]:
+    """A Spark session and a folder for worlds. Nothing of either is left, also when the process is told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with tempfile.TemporaryDirectory(prefix="topshelf-bench-") as folder:
+        spark = spark_session(_settings(Path(folder)))
+        try:
+            yield spark, Path(folder)
+        finally:
+            spark.stop()  # before the folder goes: a task that is still under way would make it anew
+
+
+@contextmanager
+def world(kind: str, spark: SparkSession, below: Path) -> Iterator[World]:
+    """A world of its own, in a new folder, whose server, where the store has one, ends with the block."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="topshelf-bench-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=below, ignore_cleanup_errors=True)))
         address = stack.enter_context(_served(kind, folder / "server"))
-        settings = load({**_without_settings(), "TOPSHELF_HOME": str(folder / "home")},
-                        [f"store.kind={kind}", *OVERRIDES, *address, *overrides]).settings  # fmt: skip
+        settings = _settings(folder, f"store.kind={kind}", *OVERRIDES, *address)
         store = stack.enter_context(open_store(settings))
         store.create()
-        lake = Lake(spark_session(settings), settings.lake_root)
-        yield World(settings, lake, store, lists.artefact(settings.artefacts_path))
+        yield World(settings, Lake(spark, settings.lake_root), store, lists.artefact(settings.artefacts_path))
+
+
+def _settings(folder: Path, *overrides: str) -> Settings:
+    """Those of a home in the folder, whatever the environment of whoever runs the benchmark says."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TOPSHELF_")}
+    return load({**env, "TOPSHELF_HOME": str(folder / "home")}, overrides).settings
 
 
 @contextmanager
@@ -107,8 +126,3 @@ def _free_port() -> int:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
     return port
-
-
-def _without_settings() -> dict[str, str]:
-    """The environment without settings of whoever runs the benchmark."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TOPSHELF_")}
