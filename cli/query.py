@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 
 from conf.errors import DataError, PermanentError
 from conf.rules import Rules
+from jobs.scan import readable
 from jobs.tables import EVENTS, IMPORTS, ITEMS, PUBLICATIONS, PUBLISHED, REJECTS, TABLES, USERS, Table
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Query:
         wanted = words | {table.name for view in views for table in view.needs}
         found = [table for table in TABLES if table.name in wanted and self.written(table)]
         for table in found:
-            connection.register(table.name, DeltaTable(self._path(table)).to_pyarrow_dataset())
+            connection.register(table.name, readable(DeltaTable(self._path(table))))
         for view in views:
             if all(table in found for table in view.needs):
                 connection.execute(f"CREATE VIEW {view.name} AS {view.sql(self._rules)}")

@@ -103,11 +103,13 @@ class Lake:
         DeltaTable.forPath(self.spark, self.path(table)).delete(where)
 
     def compact(self, table: Table) -> None:
-        """Join small files of a table into larger ones; its rows stay as they are."""
+        """Join small files into larger ones, and write files anew whose rows are mostly gone; rows stay as they are."""
         DeltaTable.forPath(self.spark, self.path(table)).optimize().executeCompaction()
 
     def _writer(self, table: Table, rows: DataFrame, mode: str) -> DataFrameWriter:
-        return self._conform(table, rows).write.format("delta").mode(mode).partitionBy(*table.partitions)
+        writer = self._conform(table, rows).write.format("delta").mode(mode).partitionBy(*table.partitions)
+        # Delta takes it for a new table only.
+        return writer.option("delta.enableDeletionVectors", str(table.deletion_vectors).lower())
 
     def _conform(self, table: Table, rows: DataFrame) -> DataFrame:
         """`rows` with exactly the table's columns, order, types and column comments.

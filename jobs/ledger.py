@@ -19,8 +19,8 @@ from stores.control import Control
 
 KEY = ["user_id", "variant"]
 MERGED = ("current", "retired", "bad")
-COMPACTED_AFTER = 50
-"""Attempts, each of which adds some files to the ledger."""
+COMPACTED_AFTER = 24
+"""Attempts, about a day's: each adds some files to the tables, and marks rows of published as replaced."""
 
 Entry = dict[str, Any]
 
@@ -121,9 +121,10 @@ class Ledger:
             self._lake.delete(PLANS, F.col("generation") < oldest)
 
     def compact(self) -> None:
-        """Join the ledger's many small files, now and then."""
+        """Write the many small files of the ledger and of published anew, now and then."""
         if self.last_attempt % COMPACTED_AFTER == 0:
             self._lake.compact(PUBLICATIONS)
+            self._lake.compact(PUBLISHED)
 
     def _hidden(self, control: Control) -> list[int]:
         return [

@@ -17,6 +17,7 @@ from deltalake.exceptions import DeltaError
 
 from conf.errors import DataError, PermanentError
 from conf.settings import Settings
+from jobs.scan import readable
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, Table
 from stores.artefact import load_artefact
 from stores.base import VARIANTS, ControlConflict, Store, choose
@@ -96,7 +97,7 @@ def lists_gone(root: str, store: Store, control: Control, after: Control) -> int
     """
     base = _base_version(root, control, after.current)
     connection = duckdb.connect(":memory:")
-    connection.register("lists_then", _dataset(root, PUBLISHED, base))
+    connection.register("lists_then", _dataset(root, PUBLISHED, base, [*PUBLISHED.key, "ring_position", "store_id"]))
     connection.register("plans", _dataset(root, PLANS))
     connection.execute(
         "CREATE TABLE touched AS SELECT DISTINCT user_id, variant FROM lists_then JOIN plans "
@@ -137,9 +138,9 @@ def _base_version(root: str, control: Control, generation: int) -> int:
     return int(later[-1]["base_version"])
 
 
-def _dataset(root: str, table: Table, version: int | None = None) -> Any:
+def _dataset(root: str, table: Table, version: int | None = None, columns: Sequence[str] | None = None) -> Any:
     try:
-        return DeltaTable(f"{root}/{table.name}", version=version).to_pyarrow_dataset()
+        return readable(DeltaTable(f"{root}/{table.name}", version=version), columns)
     except (DeltaError, OSError) as error:
         raise DataError(f"the table {table.name} cannot be read at version {version}: {error}") from error
 

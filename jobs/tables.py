@@ -42,6 +42,11 @@ class Table:
     schema: StructType
     key: tuple[str, ...]
     partitions: tuple[str, ...] = ()
+    deletion_vectors: bool = False
+    """Rows that a merge replaces are marked in their files, which stay: its cost follows what changed, not the table.
+
+    To pay for it, readers must know deletion vectors (a feature of Delta), and files are compacted now and then.
+    """
 
     @property
     def columns(self) -> list[str]:
@@ -313,6 +318,7 @@ PUBLISHED = Table(
         ]
     ),
     key=("user_id", "variant"),
+    deletion_vectors=True,
 )
 
 PLANS = Table(

@@ -56,7 +56,7 @@ def test_a_rollback_in_mid_load(kind, users, request, settings, lake, table, tmp
         operator = threading.Thread(target=go_back)
         operator.start()
         with monkeypatch.context() as patched:
-            patched.setattr(load, "_rows", interrupted(users // 8, hold))
+            patched.setattr(load, "_rows", interrupted(users // 20, hold))
             with pytest.raises(LeaseLost, match="attempt 3 was stopped: an operator ended it"):
                 publications.run(2, publications.score(2))
         operator.join()

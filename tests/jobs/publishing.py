@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import duckdb
 import numpy as np
+from deltalake import DeltaTable
 
 from conf.hours import Hour
 from conf.settings import Settings
@@ -15,6 +17,7 @@ from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.load import Progress
 from jobs.manifests import Scored
+from jobs.scan import readable
 from jobs.tables import PUBLISHED, RECOMMENDATIONS
 from stores.artefact import write_artefact
 from stores.base import Store, choose
@@ -110,9 +113,8 @@ class Publisher:
         return {number: entry["state"] for number, entry in Ledger(self.lake, control.store_id).entries.items()}
 
     def published(self) -> dict[str, tuple[int, int, list[int]]]:
-        """Generation, ring position and items of each user, as the table has them."""
-        rows = self.lake.read(PUBLISHED).collect()
-        return {
-            row["user_id"]: (row["generation"], row["ring_position"], [item["item_no"] for item in row["items"]])
-            for row in rows
-        }
+        """Generation, ring position and items of each user, as those read the table who have no Spark."""
+        connection = duckdb.connect(":memory:")
+        connection.register("published", readable(DeltaTable(self.lake.path(PUBLISHED))))
+        rows = connection.sql("SELECT user_id, generation, ring_position, items FROM published").fetchall()
+        return {user: (generation, place, [item["item_no"] for item in items]) for user, generation, place, items in rows}
