@@ -25,6 +25,11 @@ class Caller:
 
     user_id: str
     scope: str
+    maturity_limit: int | None = None
+    """Tightens the user's own, never widens it; None: the token says nothing. Likewise the others."""
+    region: str | None = None
+    tier: str | None = None
+    """Subscription tier."""
 
 
 def make_token(user_id: str, secret: str, now: datetime, hours: float, scope: str = "user") -> str:

@@ -29,6 +29,8 @@ class Snapshot:
         self.control = control
         self.generation = generation
         self.artefact = artefact
+        self.active = artefact.active
+        """(n,) which items may be shown at all."""
         self._terms: dict[str, tuple[tuple[int, int], NDArray[np.float32]]] = {}
 
     def context_term(self, page: str, daypart: int, weekday: int) -> NDArray[np.float32]:

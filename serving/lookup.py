@@ -12,8 +12,8 @@ from conf.vocabulary import EVERYWHERE
 from serving.follower import Snapshot
 from serving.metrics import Metrics
 from stores.base import Store, StoreTimeout, choose
-from stores.records import ListBody
-from stores.sessions.base import HIDING_EVENTS, Sessions
+from stores.records import ListBody, StoredList
+from stores.sessions.base import HIDING_EVENTS, SessionEvent, Sessions
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,10 @@ class Known:
     body: ListBody | None
     outcome: Outcome
     """Of the look-up of the list."""
+    watermark: int = 0
+    """Epoch seconds: every event logged before is in the list."""
+    events: tuple[SessionEvent, ...] = ()
+    """Of the session, newest first."""
 
 
 STRANGER = Known(Viewer(), None, Outcome.ABSENT)
@@ -51,10 +55,12 @@ STRANGER = Known(Viewer(), None, Outcome.ABSENT)
 
 def know(user_id: str, snapshot: Snapshot, store: Store, sessions: Sessions, metrics: Metrics) -> Known:
     """Look a user up. Never raises: what cannot be read is unknown, and counted as such."""
-    body, outcome = _list(user_id, snapshot, store, metrics)
-    hidden = _hidden(user_id, sessions, metrics)
-    if body is None:
-        return Known(Viewer(hidden=hidden), None, outcome)
+    stored, outcome = _list(user_id, snapshot, store, metrics)
+    events = _events(user_id, sessions, metrics)
+    hidden = tuple(event.item_no for event in events if event.event_type in HIDING_EVENTS)
+    if stored is None:
+        return Known(Viewer(hidden=hidden), None, outcome, events=events)
+    body = stored.body
     artefact = snapshot.artefact
     viewer = Viewer(
         maturity_limit=body.maturity_limit,
@@ -62,34 +68,33 @@ def know(user_id: str, snapshot: Snapshot, store: Store, sessions: Sessions, met
         segment=artefact.segments[body.segment] if body.segment < len(artefact.segments) else None,
         hidden=hidden + body.anchors,
     )
-    return Known(viewer, body, outcome)
+    return Known(viewer, body, outcome, stored.watermark, events)
 
 
-def _list(user_id: str, snapshot: Snapshot, store: Store, metrics: Metrics) -> tuple[ListBody | None, Outcome]:
-    body, outcome = None, Outcome.ABSENT
+def _list(user_id: str, snapshot: Snapshot, store: Store, metrics: Metrics) -> tuple[StoredList | None, Outcome]:
+    stored, outcome = None, Outcome.ABSENT
     try:
         stored = choose(store.ring(user_id), snapshot.control, lambda _: metrics.corrupt_rows.inc())
         if stored is not None:
-            body, outcome = stored.body, Outcome.FOUND
+            outcome = Outcome.FOUND
     except StoreTimeout:
         outcome = Outcome.LATE
     except Exception:  # whatever is wrong with a store, its users get an answer
         log.exception("the look-up of a list failed")
         outcome = Outcome.FAILED
     metrics.lookups.labels("list", outcome.value).inc()
-    return body, outcome
+    return stored, outcome
 
 
-def _hidden(user_id: str, sessions: Sessions, metrics: Metrics) -> tuple[int, ...]:
-    hidden: tuple[int, ...] = ()
+def _events(user_id: str, sessions: Sessions, metrics: Metrics) -> tuple[SessionEvent, ...]:
+    events: tuple[SessionEvent, ...] = ()
     try:
         events = sessions.read(user_id)
         outcome = Outcome.FOUND if events else Outcome.ABSENT
-        hidden = tuple(event.item_no for event in events if event.event_type in HIDING_EVENTS)
     except StoreTimeout:
         outcome = Outcome.LATE
     except Exception:  # as above
         log.exception("the look-up of a session failed")
         outcome = Outcome.FAILED
     metrics.lookups.labels("session", outcome.value).inc()
-    return hidden
+    return events

@@ -62,7 +62,7 @@ class Recommender:
         now = self._clock()
         own = () if known.body is None else (personal(snapshot, known.body, HOME, now),)
         tiers = chain(own, fallbacks(snapshot.artefact, known.viewer.segment))
-        pool = _fill(tiers, snapshot.artefact, known.viewer, now=now, limit=limit, exclude=known.viewer.hidden)
+        pool = _fill(tiers, snapshot, known.viewer, now=now, limit=limit, exclude=known.viewer.hidden)
         diversity = self._rules.diversity
         genres = snapshot.artefact.primary_genre[pool.item_no]
         chosen = diversify(genres, limit, diversity.max_per_primary_genre, diversity.window)
@@ -83,7 +83,7 @@ class Recommender:
             genre = int(artefact.primary_genre[item_no])
             tiers = chain(tiers, of_genre(artefact, genre), fallbacks(artefact, known.viewer.segment))
         hidden = (*known.viewer.hidden, item_no)
-        pool = _fill(tiers, artefact, known.viewer, now=self._clock(), limit=limit, exclude=hidden)
+        pool = _fill(tiers, snapshot, known.viewer, now=self._clock(), limit=limit, exclude=hidden)
         return self._page(snapshot, known, pool.take(list(range(min(limit, len(pool.item_no))))), limit, item_no)
 
     def _page(self, snapshot: Snapshot, known: Known, pool: Pool, limit: int, around: int | None) -> Page:
@@ -118,17 +118,18 @@ class Pool:
 
 
 def _fill(
-    tiers: Iterable[Candidates], artefact: Artefact, viewer: Viewer, *, now: float, limit: int, exclude: tuple[int, ...]
+    tiers: Iterable[Candidates], snapshot: Snapshot, viewer: Viewer, *, now: float, limit: int, exclude: tuple[int, ...]
 ) -> Pool:
     """What may be shown of one tier after the other, until there is a page of it.
 
     A tier without scores is scored by rank, from the lowest score before it (1 at first) evenly down to 0.
     """
+    artefact = snapshot.artefact
     source, parts, count, ceiling = "", list[Pool](), 0, 1.0
     for tier in tiers:
         mask = allowed(
             tier.item_no,
-            active=artefact.active,
+            active=snapshot.active,
             maturity=artefact.maturity,
             licensed=artefact.licensed,
             available_from=artefact.available_from,
