@@ -8,8 +8,9 @@ from datetime import date
 from pathlib import Path
 
 from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql.types import StructField, StructType
 
 from conf.errors import DataError
 from jobs.tables import Table
@@ -121,12 +122,15 @@ class Lake:
         extra = [column for column in rows.columns if column not in table.columns]
         if missing or extra:
             raise DataError(f"{table.name}: missing columns {missing}, columns it does not have {extra}")
-        return rows.select(
-            *[
-                F.col(f"`{field.name}`").cast(field.dataType).alias(field.name, metadata=field.metadata)
-                for field in table.schema
-            ]
-        )
+        try:
+            return rows.to(_all_nullable(table.schema))
+        except AnalysisException as error:
+            raise DataError(f"{table.name}: {error}") from error
+
+
+def _all_nullable(schema: StructType) -> StructType:
+    """DataFrame.to refuses what Spark believes might be null, such as any column that was read from a file."""
+    return StructType([StructField(field.name, field.dataType, True, field.metadata) for field in schema])
 
 
 def _literal(value: str | int | date) -> str:
