@@ -63,6 +63,11 @@ def tree(root: int) -> list[int]:
     return found
 
 
+def anonymous_bytes(pid: int) -> int:
+    """Of one process: its proportional share of pages that belong to no file."""
+    return 1024 * _kilobytes(pid)[1]
+
+
 def _kilobytes(pid: int) -> tuple[int, int]:
     """Proportional set size, and the anonymous part of it; none of a process that has ended."""
     try:

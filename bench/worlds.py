@@ -89,7 +89,7 @@ def world(kind: str, spark: SparkSession, below: Path) -> Iterator[World]:
     """A world of its own, in a new folder, whose server, where the store has one, ends with the block."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=below, ignore_cleanup_errors=True)))
-        address = stack.enter_context(_served(kind, folder / "server"))
+        address = stack.enter_context(served(kind, folder / "server"))
         settings = _settings(folder, f"store.kind={kind}", *OVERRIDES, *address)
         store = stack.enter_context(open_store(settings))
         store.create()
@@ -103,7 +103,7 @@ def _settings(folder: Path, *overrides: str) -> Settings:
 
 
 @contextmanager
-def _served(kind: str, folder: Path) -> Iterator[list[str]]:
+def served(kind: str, folder: Path) -> Iterator[list[str]]:
     """Start the store's server; the settings that lead to it."""
     program: Program | None = PROGRAMS.get(kind)
     if program is None:

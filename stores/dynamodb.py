@@ -6,8 +6,10 @@ one query of half a read unit. The control record is the item u = "topshelf", k 
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
+from binascii import a2b_base64
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -109,18 +111,21 @@ class DynamoStore(Store):
         if not _may_have_rows(user_id):
             return {}
         first = variant * RING
-        answer = self._client.repeat(
-            "query",
-            TableName=self._client.table,
-            KeyConditionExpression="u = :u AND k BETWEEN :first AND :last",
-            ExpressionAttributeValues={
+        answer = self._client.query(self._ring_query(user_id, first))
+        return {int(item["k"]["N"]) - first: a2b_base64(item["b"]["B"]) for item in answer["Items"]}
+
+    def _ring_query(self, user_id: str, first: int) -> bytes:
+        query = {
+            "TableName": self._client.table,
+            "KeyConditionExpression": "u = :u AND k BETWEEN :first AND :last",
+            "ExpressionAttributeValues": {
                 ":u": {"S": user_id},
                 ":first": {"N": str(first)},
                 ":last": {"N": str(first + RING - 1)},
             },
-            ProjectionExpression="k, b",
-        )
-        return {int(item["k"]["N"]) - first: item["b"]["B"] for item in answer["Items"]}
+            "ProjectionExpression": "k, b",
+        }
+        return json.dumps(query).encode()
 
     def delete(self, user_id: str) -> None:
         if not _may_have_rows(user_id):

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from stores.base import (
     StoreUnavailable,
     Timeouts,
 )
+from stores.dynamodb_wire import NotDynamo, Wire
 from stores.per_process import PerProcess
 
 POOL = 64
@@ -103,6 +105,18 @@ def backoff(tries: int, longest: float = LONGEST_BACKOFF_SECONDS) -> float:
     return random.uniform(0, min(BACKOFF_SECONDS * 2**tries, longest))  # noqa: S311  # no secret
 
 
+@dataclass(frozen=True)
+class _Clients:
+    """Two ways to the same table."""
+
+    boto: Any
+    wire: Wire
+
+    def close(self) -> None:
+        self.wire.close()
+        self.boto.close()
+
+
 class DynamoClient:
     """Calls of one table. Thread-safe; connects on first use, and anew after a fork."""
 
@@ -113,7 +127,7 @@ class DynamoClient:
         self._timeouts = timeouts
         self._sleep = sleep
         self._ready = threading.local()
-        self._client = PerProcess(self._make, lambda client: client.close())
+        self._client = PerProcess(self._make, _Clients.close)
 
     @property
     def where(self) -> str:
@@ -130,7 +144,7 @@ class DynamoClient:
             ConfigError: the endpoint is not an address.
         """
         try:
-            answer: dict[str, Any] = getattr(self._client.get(), operation)(**parameters)
+            answer: dict[str, Any] = getattr(self._client.get().boto, operation)(**parameters)
         except (boto.ClientError, boto.BotoCoreError, ResponseParserError) as error:
             raise self._typed(error) from error
         except (AttributeError, ValueError) as error:
@@ -142,12 +156,27 @@ class DynamoClient:
 
     def repeat(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """As `call`, tried again as often as the time-outs allow when it was not answered or throttled."""
+        return self._again(lambda: self.call(operation, **parameters))
+
+    def query(self, body: bytes) -> dict[str, Any]:
+        """A query, tried again like `repeat`. The request, and the answer, are DynamoDB's own JSON."""
+        return self._again(lambda: self._query(body))
+
+    def _query(self, body: bytes) -> dict[str, Any]:
+        try:
+            return self._client.get().wire.call("Query", body)
+        except (boto.ClientError, boto.BotoCoreError) as error:
+            raise self._typed(error) from error
+        except NotDynamo as error:
+            raise self._stranger() from error
+
+    def _again(self, attempt: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         for tries in range(self.retries):
             try:
-                return self.call(operation, **parameters)
+                return attempt()
             except StoreUnavailable:
                 self._sleep(backoff(tries))
-        return self.call(operation, **parameters)
+        return attempt()
 
     def write_batch(self, body: bytes) -> dict[str, Any]:
         """As `call` of BatchWriteItem, for a request that is in DynamoDB's JSON already.
@@ -163,10 +192,15 @@ class DynamoClient:
     def close(self) -> None:
         self._client.close()
 
-    def _make(self) -> Any:
-        client = _make(self._settings, self._timeouts)
+    def _make(self) -> _Clients:
+        session = Session()
+        local = self._settings.endpoint is not None and is_loopback(self._settings.endpoint)
+        if local:
+            _stay_local(session)
+        client = _make(session, self._settings, self._timeouts, local)
         client.meta.events.register("before-call.dynamodb.BatchWriteItem", self._put_body)
-        return client
+        meta = client.meta
+        return _Clients(client, Wire(session, meta.endpoint_url, meta.region_name, self._timeouts, POOL, local))
 
     def _put_body(self, params: dict[str, Any], **_: Any) -> None:
         body = getattr(self._ready, "body", None)
@@ -217,8 +251,7 @@ def is_loopback(endpoint: str) -> bool:
         return False
 
 
-def _make(settings: Dynamodb, timeouts: Timeouts) -> Any:
-    local = settings.endpoint is not None and is_loopback(settings.endpoint)
+def _make(session: Session, settings: Dynamodb, timeouts: Timeouts, local: bool) -> Any:
     config = Config(
         connect_timeout=timeouts.connect,
         read_timeout=timeouts.read,
@@ -230,9 +263,6 @@ def _make(settings: Dynamodb, timeouts: Timeouts) -> Any:
         parameter_validation=False,
         proxies={} if local else None,
     )
-    session = Session()
-    if local:
-        _stay_local(session)
     try:
         return session.create_client(
             "dynamodb", region_name=settings.region, endpoint_url=settings.endpoint, config=config
