@@ -8,6 +8,7 @@ errors are used here as they are.
 from __future__ import annotations
 
 import json
+import socket
 import zlib
 from typing import Any
 
@@ -41,6 +42,8 @@ class Wire:
             proxies={} if local else get_environ_proxies(url),
             timeout=(timeouts.connect, timeouts.read),
             max_pool_connections=pool,
+            # Head and body go out apart: without NODELAY the body would wait for the head's acknowledgement.
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],
         )
 
     def call(self, operation: str, body: bytes) -> dict[str, Any]:
