@@ -7,7 +7,7 @@
 Prints JSON lines; progress goes to standard error. Cases: home.throughput and similar.throughput (answers/s, as many
 connections on both sides, each sending its next request when it has its answer), home.p50 and home.p99 (ms, the same),
 home.open.p50 and home.open.p99 (ms from the moment a request was due, at half of the highest rate just measured), start
-(s to the first good answer), memory.worker, and lookup.dynamodb (ms of a look-up beside boto3's plain get_item; .cpu: of
+(s to the first good answer), memory.worker, lookup.dynamodb (ms of a look-up beside boto3's get_item; .cpu: of
 this process alone). Every answer must be a 200.
 """
 
