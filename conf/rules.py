@@ -2,22 +2,111 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
 
 from conf.errors import ConfigError
-from conf.settings import Positive, Section
+from conf.settings import Positive, Section, Share
 
 RULES_FILE = Path(__file__).with_name("rules.yaml")
-AnchoredText = Annotated[str, Field(pattern=r"\{anchor\}")]
+Context = Literal["home", "search", "similar"]
+LogOdds = Annotated[float, Field(ge=0, le=10)]
+Name = Annotated[str, Field(min_length=1)]
+ANCHOR = "{anchor}"
+
+
+def _anchored(text: str) -> str:
+    left = text.replace(ANCHOR, "")
+    if left == text or "{" in left or "}" in left:
+        raise ValueError("it must hold {anchor}, and no other braces")
+    return text
+
+
+AnchoredText = Annotated[str, AfterValidator(_anchored)]
 
 
 class Diversity(Section):
+    window: Positive = Field(description="Neighbours that the limits count over, and places decided at a time")
     max_per_primary_genre: Positive = Field(description="Items of one primary genre in a window")
-    window: Positive = Field(description="Items that the limit counts over")
+    max_per_director: Positive = Field(description="Items of one director in a window")
+
+
+class SessionRules(Section):
+    events: Positive = Field(description="Newest watches, clicks and additions to a list that count")
+    decay: float = Field(gt=0, le=1, description="Weight of an event relative to the one after it")
+    similar_weight: LogOdds = Field(description="Log-odds for full similarity to the newest event's item")
+    genre_step: LogOdds = Field(description="Log-odds for each watch of one of an item's genres")
+    enter_above: LogOdds = Field(description="Gain from which a similar item may enter a list that lacks it")
+    entrants: int = Field(ge=0, description="Similar items, at most, that enter a list")
+    candidates: Positive = Field(description="Items found for a user without a list")
+
+
+class NewItems(Section):
+    freshness: LogOdds = Field(description="Log-odds that items of the new-item shelf gain")
+    entrants: int = Field(ge=0, description="Items of the shelf, at most, that enter a list which lacks them")
+
+
+class Exploration(Section):
+    share: Share = Field(description="Share of the requests for the home page that explore")
+    positions: tuple[Positive, ...] = Field(description="Places of each window that are filled by a draw; 1 is the top")
+    new_share: Share = Field(description="Share of draws from the new-item shelf")
+    salt: Name = Field(description="Another salt makes other requests explore")
+
+
+class Baseline(Section):
+    share: Share = Field(description="Share of users who get the popular lists for good")
+    salt: Name = Field(description="Another salt makes it other users")
+
+
+class SearchRules(Section):
+    affinity_weight: float = Field(ge=0, description="Growth of a text score by the user's vector, at most")
+    list_weight: float = Field(ge=0, description="Growth of a text score by the user's list, at most")
+
+
+class Withheld(Section):
+    genres: tuple[Name, ...] = ()
+    items: tuple[Name, ...] = Field(default=(), description="item_ids")
+
+
+class Promotion(Section):
+    item_id: Name
+    slot: Positive = Field(description="Place on the first page; 1 is the top")
+    contexts: tuple[Context, ...] = Field(min_length=1)
+    start: AwareDatetime = Field(default=datetime.min.replace(tzinfo=UTC), alias="from")
+    until: AwareDatetime = Field(default=datetime.max.replace(tzinfo=UTC), description="Exclusive")
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> Promotion:
+        if self.start >= self.until:
+            raise ValueError(f"the promotion of {self.item_id} ends before it begins")
+        return self
+
+    def holds(self, context: str, now: float) -> bool:
+        """now: epoch seconds."""
+        return context in self.contexts and self.start.timestamp() <= now < self.until.timestamp()
+
+
+class Promotions(Section):
+    per_page: int = Field(ge=0, description="Promotions, at most, of one order; those named first come first")
+    items: tuple[Promotion, ...]
+
+
+class ShelfRule(Section):
+    kind: Literal["picked", "because", "trending", "new", "top_genre", "popular"]
+    title: Name
+    rows: Positive = Field(default=1, description="Shelves of this kind, at most, where there are several")
+
+    @model_validator(mode="after")
+    def _title_fits(self) -> ShelfRule:
+        if self.kind in ("because", "top_genre"):
+            _anchored(self.title)
+        elif self.rows > 1:
+            raise ValueError(f"there is but one shelf of the kind {self.kind}, so rows is 1")
+        return self
 
 
 class Reasons(Section):
@@ -31,18 +120,41 @@ class Reasons(Section):
     popular: str
     segment: str
     alike: AnchoredText
+    risen: AnchoredText
+    session: str
+    found: str
+    explored: str
+    promoted: str
 
     def text(self, source: str, anchor: str | None) -> str:
         """The reason for an item from `source`; a lost anchor falls back on the general wording."""
         wording: str = getattr(self, source)
-        if "{anchor}" not in wording:
+        if ANCHOR not in wording:
             return wording
-        return wording.format(anchor=anchor) if anchor else self.ann
+        return wording.replace(ANCHOR, anchor) if anchor else self.ann
 
 
 class Rules(Section):
     diversity: Diversity
+    session: SessionRules
+    new_items: NewItems
+    exploration: Exploration
+    baseline: Baseline
+    search: SearchRules
+    tiers: dict[Name, Withheld]
+    promotions: Promotions
     reasons: Reasons
+    shelves: tuple[ShelfRule, ...]
+
+    @model_validator(mode="after")
+    def _places_lie_in_the_window(self) -> Rules:
+        window, positions = self.diversity.window, self.exploration.positions
+        if len(set(positions)) < len(positions) or max(positions, default=1) > window:
+            raise ValueError(f"exploration.positions must differ and lie within 1 to diversity.window, {window}")
+        for promotion in self.promotions.items:
+            if promotion.slot > window:
+                raise ValueError(f"slot {promotion.slot} of {promotion.item_id} lies beyond diversity.window, {window}")
+        return self
 
 
 def load_rules(path: Path = RULES_FILE) -> Rules:
@@ -59,4 +171,5 @@ def load_rules(path: Path = RULES_FILE) -> Rules:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{path}: {where + ': ' if where else ''}{first['msg']}") from error

@@ -6,7 +6,7 @@ import json
 import secrets
 from functools import lru_cache
 
-from serving.recommender import Page
+from serving.page import Page
 
 REQUEST_ID_BYTES = 8
 

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.vocabulary import LABELS, Source
-from serving.follower import Snapshot
+from conf.vocabulary import LABELS, NO_ANCHOR, Source
+from models.rerank import OPEN, bars_of, fit_line
+from serving.session import Gains, genre_gains, nearest, session_vector, similar_gains
+from serving.visit import Visit
 from stores.artefact import Artefact
-from stores.records import ListBody, logit_of
+from stores.records import logit_of, probability, unpack_vector
 
-PERSONALIZED, SEGMENT, POPULAR, SIMILAR = "personalized", "segment", "popular", "similar"
-REASONS = (*LABELS, "segment", "alike")
+PERSONALIZED, SESSION, SEGMENT, POPULAR, SIMILAR, SEARCH = (
+    "personalized",
+    "session",
+    "segment",
+    "popular",
+    "similar",
+    "search",
+)
+REASONS = (*LABELS, "segment", "alike", "risen", "session", "found", "explored", "promoted")
 """Wordings of conf/rules.yaml. The first six are the sources of a stored list."""
-_SEGMENT_REASON, _ALIKE_REASON = len(LABELS), len(LABELS) + 1
+OF_SEGMENT, ALIKE, RISEN, OF_SESSION, FOUND, EXPLORED, PROMOTED = range(len(LABELS), len(REASONS))
+FEWEST_POINTS, MOST_POINTS = 8, 32
+"""Items of a list that a line is fitted to: fewer say little, and more cost a look into memory each."""
+_NEW = int(Source.NEW)
 _WIDER = (("global", Source.POPULAR), ("trending", Source.TRENDING), ("new", Source.NEW))
-_HOURS_A_DAYPART = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,43 +44,246 @@ class Candidates:
     score: NDArray[np.float32] | None = None
     """None: the tier has an order and no scores."""
     anchor: NDArray[np.uint8] | None = None
-    """As in a stored list; None: there are none."""
+    """As in a stored list; for RISEN the index of a recent item; None: there are none."""
 
 
-def personal(snapshot: Snapshot, body: ListBody, page: str, now: float) -> Candidates:
-    """The stored list in the order of logit + c(context)·v(i); the score is its probability."""
-    moment = datetime.fromtimestamp(now, UTC)
-    term = snapshot.context_term(page, moment.hour // _HOURS_A_DAYPART, moment.weekday())
-    # Items newer than this artefact get any term: the filter drops them.
-    logit = logit_of(body.score) + term[np.minimum(body.item_no, len(term) - 1)]
-    order = np.argsort(-logit, kind="stable")
-    score = (1 / (1 + np.exp(-logit[order]))).astype(np.float32)
-    return Candidates(PERSONALIZED, body.item_no[order], body.source[order], score, body.anchor[order])
+class Scored(NamedTuple):
+    """The parts that an item's log-odds are the sum of, for the own tier, in no order. All arrays are (n,)."""
+
+    item_no: NDArray[np.int32]
+    reason: NDArray[np.uint8]
+    anchor: NDArray[np.uint8]
+    base: NDArray[np.float32]
+    """Of the stored list; for items that it lacks, estimated from the user's vector."""
+    context: NDArray[np.float32]
+    """c(context)·v(i)."""
+    freshness: NDArray[np.float32]
+    similar: NDArray[np.float32] | None
+    """Gained by similarity to recent items; None: nothing was."""
+    genre: NDArray[np.float32] | None
+    """Gained by watched genres; likewise."""
+
+    def log_odds(self) -> NDArray[np.float32]:
+        total = self.base + self.context
+        total += self.freshness
+        for gain in (self.similar, self.genre):
+            if gain is not None:
+                total += gain
+        return total
+
+
+def home_tiers(visit: Visit) -> Iterator[Candidates]:
+    """The tiers of the home page. The baseline group has those alone that are the same for everybody like them."""
+    if visit.personalized:
+        yield from own_tier(visit)
+    yield from fallbacks(visit.snapshot.artefact, visit.known.viewer.segment)
+
+
+def own_tier(visit: Visit) -> Iterator[Candidates]:
+    """The user's list, or else what their session leads to; nothing where there is neither."""
+    if visit.known.body is not None and len(visit.known.body.item_no):
+        yield personal(visit)
+    else:
+        yield from by_session(visit)
+
+
+def personal(visit: Visit) -> Candidates:
+    """The stored list, with new items and what a session raised, by log-odds; the score is its probability."""
+    scored = score(visit)
+    log_odds = scored.log_odds()
+    order = np.argsort(-log_odds, kind="stable")
+    chance = (1 / (1 + np.exp(-log_odds[order]))).astype(np.float32)
+    return Candidates(PERSONALIZED, scored.item_no[order], scored.reason[order], chance, scored.anchor[order])
+
+
+def score(visit: Visit) -> Scored:
+    """The candidates of the user's own tier: their list, and items that it lacks.
+
+    A list lacks what is newer than it, and what was too far from the user's taste until this session. Both are
+    estimated by `estimate` and enter with the same additions as the list's own items, so that the order compares like
+    with like.
+    """
+    body, artefact = visit.known.body, visit.snapshot.artefact
+    assert body is not None
+    # Items newer than this artefact get the numbers of its last one: the filter drops them.
+    own = np.minimum(body.item_no, len(artefact) - 1)
+    vector = unpack_vector(body.vector)[: artefact.vectors.shape[1]]
+    base, numbers, reason, anchor = logit_of(body.score), body.item_no, body.source, body.anchor
+    lacking, product = _new_items(visit, own, vector)
+    added, led_by = _all(lacking, _NEW), _all(lacking, NO_ANCHOR)
+    gains = risen = genre = None
+    if visit.recent is not None:
+        gains = similar_gains(
+            visit.recent, artefact.similar, artefact.similar_score, visit.rules.session.similar_weight
+        )
+    if gains is not None:
+        gain, taken = gains.of(np.concatenate([own, lacking]))
+        entries = _risen(visit, taken, gains)
+        risen = np.concatenate([gain, gains.gain[entries]])
+        entering = gains.item_no[entries]
+        product = np.concatenate([product, artefact.vectors[entering] @ vector])
+        lacking = np.concatenate([lacking, entering])
+        added = np.concatenate([added, _all(entering, RISEN)])
+        led_by = np.concatenate([led_by, gains.led_by[entries]])
+    slot = own
+    if len(lacking):
+        some = slice(None, None, -(-len(own) // MOST_POINTS))
+        base = np.concatenate([base, estimate(artefact.vectors[own[some]] @ vector, base[some], product)])
+        slot, numbers = np.concatenate([own, lacking]), np.concatenate([numbers, lacking])
+        reason, anchor = np.concatenate([reason, added]), np.concatenate([anchor, led_by])
+    if visit.recent is not None:
+        genre = genre_gains(visit.recent, artefact.genres, slot, visit.rules.session.genre_step)
+    return Scored(
+        item_no=numbers,
+        reason=reason,
+        anchor=anchor,
+        base=base,
+        context=visit.context_term()[slot],
+        freshness=visit.catalogue.is_new(slot) * np.float32(visit.rules.new_items.freshness),
+        similar=risen,
+        genre=genre,
+    )
+
+
+def estimate(own: NDArray[np.float32], base: NDArray[np.float32], product: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The log-odds that items which a list lacks would have on it.
+
+    The list's own items have both numbers: their inner product with the user's vector and the log-odds that the ranker
+    gave them. A robust line through them (`fit_line`) maps the one to the other, for this user, without a constant to
+    tune; a rising line, because the retrieval model means a higher product to be better. What it can and cannot say:
+
+    - Products beyond those of the list are taken as the nearest of them: outside, the line has no evidence.
+    - The line is fitted to items that the ranker chose, so for an item that the ranker saw and left out it is too
+      high. That is why only a few of the best may enter (`entrants` of the rules) and why the estimate is the mean
+      of the user's list, its middle, where the product says nothing about the order.
+    - A list of fewer than eight items fits no line: what it lacks comes in level with its last item.
+
+    Args:
+        own, base: (n,) products and log-odds of items of the list, from its top to its end, n ≥ 1.
+        product: (k,) of the items it lacks.
+
+    Returns:
+        (k,) log-odds.
+    """
+    if len(own) < FEWEST_POINTS:
+        return np.full(len(product), base.min(), np.float32)
+    slope, intercept = fit_line(own, base)
+    inside = np.maximum(np.minimum(product, own.max()), own.min())
+    return np.asarray(np.float32(slope) * inside + np.float32(intercept), np.float32)
+
+
+def _new_items(
+    visit: Visit, own: NDArray[np.int32], vector: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Items of the new-item shelf that may be shown and the list lacks, with their products: the highest few."""
+    catalogue, most = visit.catalogue, visit.rules.new_items.entrants
+    lacking = visit.bars.new.copy()
+    lacking[catalogue.place_in_new[own]] = False
+    places = np.flatnonzero(lacking)
+    product = (catalogue.new_vectors @ vector)[places]
+    if len(places) > most:
+        best = np.argpartition(-product, most)[:most]
+        places, product = places[best], product[best]
+    return catalogue.new[places], product
+
+
+def _risen(visit: Visit, taken: NDArray[np.intp], gains: Gains) -> NDArray[np.intp]:
+    """The entries of items that the session raised enough to enter, but for those `taken`: the highest few."""
+    rules = visit.rules.session
+    enters = (gains.gain >= rules.enter_above) & (bars_of(visit.bars.bars, gains.item_no) == OPEN)
+    enters[taken] = False
+    entries = np.flatnonzero(enters)
+    if len(entries) > rules.entrants:
+        entries = entries[np.argsort(-gains.gain[entries], kind="stable")[: rules.entrants]]
+    return entries
+
+
+def by_session(visit: Visit) -> Iterator[Candidates]:
+    """For a user without a list: what is nearest to their recent items.
+
+    By the vectors' order alone. A unit vector's products are no log-odds, so neither the context term nor a chance
+    can be added to them.
+    """
+    artefact = visit.snapshot.artefact
+    vector = None if visit.recent is None else session_vector(visit.recent, artefact.vectors)
+    if vector is not None:
+        shut = ~visit.open(np.zeros(0, np.int32))
+        numbers = nearest(artefact.vectors, vector, shut, visit.rules.session.candidates)
+        yield Candidates(SESSION, numbers, _all(numbers, OF_SESSION))
+
+
+def hits(visit: Visit, item_no: NDArray[np.int32], text: NDArray[np.float32]) -> Candidates:
+    """Search hits in the order of text score × taste, the score is that over its highest possible value.
+
+    taste = 1 + affinity_weight · A + list_weight · P, where A = (1 + cos(user, item)) / 2 and P is the probability in
+    the user's list, 0 outside. It lies between 1 and 1 + both weights, so taste never lifts a hit above one whose text
+    score is more than that many times its own. The vector is the row's, or else the session's; without either, and
+    in the baseline group, taste is 1.
+
+    Args:
+        item_no: (n,) hits that the catalogue has, each once.
+        text: (n,) their text scores, ≥ 0, best first or not.
+    """
+    rules = visit.rules.search
+    taste = np.ones(len(item_no), np.float32)
+    if visit.personalized:
+        taste += rules.affinity_weight * _affinity(visit, item_no)
+        taste += rules.list_weight * _chance(visit, item_no)
+    highest = float(text.max(initial=0)) * (1 + rules.affinity_weight + rules.list_weight)
+    score = (text * taste / (highest or 1.0)).astype(np.float32)
+    order = np.argsort(-score, kind="stable")
+    return Candidates(SEARCH, item_no[order], _all(item_no, FOUND), score[order])
+
+
+def _affinity(visit: Visit, item_no: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(n,) from 0 to 1; 0 where nothing is known of the user's taste."""
+    artefact, body, vector = visit.snapshot.artefact, visit.known.body, None
+    if body is not None:
+        vector = unpack_vector(body.vector)[: artefact.vectors.shape[1]]
+    elif visit.recent is not None:
+        vector = session_vector(visit.recent, artefact.vectors)
+    if vector is None or not vector.any():
+        return np.zeros(len(item_no), np.float32)
+    vectors = artefact.vectors[item_no]
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors)) * np.float32(np.sqrt(vector @ vector))
+    cosine = (vectors @ vector) / np.maximum(lengths, np.float32(1e-12))
+    return np.asarray((1 + cosine) / 2, np.float32)
+
+
+def _chance(visit: Visit, item_no: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(n,) probability in the stored list, 0 for items outside."""
+    body = visit.known.body
+    if body is None:
+        return np.zeros(len(item_no), np.float32)
+    chances = dict(zip(body.item_no.tolist(), probability(body.score).tolist(), strict=True))
+    return np.fromiter((chances.get(number, 0.0) for number in item_no.tolist()), np.float32, len(item_no))
 
 
 def similar(artefact: Artefact, item_no: int) -> Candidates:
     """The items most similar to one, scored by their similarity."""
     numbers = artefact.similar[item_no]
-    return Candidates(SIMILAR, numbers, _all(numbers, _ALIKE_REASON), artefact.similar_score[item_no])
+    return Candidates(SIMILAR, numbers, _all(numbers, ALIKE), artefact.similar_score[item_no])
 
 
 def of_genre(artefact: Artefact, genre: int) -> Iterator[Candidates]:
     """The popular items of a genre; nothing for items without one."""
     if genre < len(artefact.genre_names):
-        numbers = artefact.popular.get(f"genre:{artefact.genre_names[genre]}")
-        if numbers is not None:
-            yield Candidates(POPULAR, numbers, _all(numbers, Source.POPULAR))
+        yield from of_scope(artefact, f"genre:{artefact.genre_names[genre]}", Source.POPULAR)
+
+
+def of_scope(artefact: Artefact, scope: str, reason: int) -> Iterator[Candidates]:
+    """A list of the artefact; nothing where it has none of that name."""
+    numbers = artefact.popular.get(scope)
+    if numbers is not None:
+        yield Candidates(SEGMENT if reason == OF_SEGMENT else POPULAR, numbers, _all(numbers, reason))
 
 
 def fallbacks(artefact: Artefact, segment: str | None) -> Iterator[Candidates]:
     """Lists for anybody, wider and wider. The last is the whole catalogue: no page is empty that could be filled."""
-    numbers = artefact.popular.get(f"segment:{segment}")
-    if segment is not None and numbers is not None:
-        yield Candidates(SEGMENT, numbers, _all(numbers, _SEGMENT_REASON))
+    if segment is not None:
+        yield from of_scope(artefact, f"segment:{segment}", OF_SEGMENT)
     for scope, source in _WIDER:
-        numbers = artefact.popular.get(scope)
-        if numbers is not None:
-            yield Candidates(POPULAR, numbers, _all(numbers, source))
+        yield from of_scope(artefact, scope, source)
     numbers = np.arange(len(artefact), dtype=np.int32)
     yield Candidates(POPULAR, numbers, _all(numbers, Source.POPULAR))
 

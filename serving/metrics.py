@@ -30,6 +30,17 @@ class Metrics:
             "topshelf_pages", "Pages by the tier that filled them", ["source"], registry=self._registry
         )
         self.short_pages = Counter("topshelf_short_pages", "Pages shorter than asked for", registry=self._registry)
+        self.removed = Counter(
+            "topshelf_removed_candidates",
+            "Candidates of the first tier that a rule removed",
+            ["rule"],
+            registry=self._registry,
+        )
+        self.depleted_pages = Counter(
+            "topshelf_depleted_pages",
+            "Pages whose first tier had enough items before the rules and too few after them",
+            registry=self._registry,
+        )
         self.corrupt_rows = Counter("topshelf_corrupt_rows", "Stored rows passed over", registry=self._registry)
         self.events = Counter("topshelf_events", "Events taken", ["event_type"], registry=self._registry)
         self.unreflected = Counter(

@@ -93,6 +93,7 @@ def _recommend(obj: Context, user: str, limit: int) -> tuple[dict[str, Any], str
     from serving.follower import Follower
     from serving.metrics import Metrics
     from serving.recommender import Recommender
+    from serving.request import Request
     from stores.opening import open_sessions, open_store
 
     settings, metrics = obj.settings, Metrics()
@@ -103,9 +104,10 @@ def _recommend(obj: Context, user: str, limit: int) -> tuple[dict[str, Any], str
             failed = PermanentError if follower.lasting else RetryableError
             raise failed(f"there is nothing to recommend: {follower.problem}")
         sessions = open_sessions(settings)
-        page = Recommender(store, sessions, obj.rules, time.time, metrics).home(follower.snapshot, user, limit)
+        asked = Request(user_id=user, limit=limit, seed=new_request_id())
+        page = Recommender(store, sessions, obj.rules, time.time, metrics).home(follower.snapshot, asked)
         sessions.close()
-    answer: dict[str, Any] = json.loads(recommendations(page, new_request_id()))
+    answer: dict[str, Any] = json.loads(recommendations(page, asked.seed))
     return answer, page.outcome.value
 
 

@@ -31,6 +31,14 @@ def test_an_anchor_with_braces_is_taken_as_it_is() -> None:
         ("window: 20", "window: 0", r"diversity\.window"),
         ("window: 20", "windows: 20", r"diversity\.windows?"),
         ("diversity:", "diversity: [", "not valid YAML"),
+        ("positions: [8, 16]", "positions: [8, 21]", r"positions must differ and lie within 1 to .*20"),
+        ("positions: [8, 16]", "positions: [8, 8]", "positions must differ"),
+        ("  items: []", "  items: [{item_id: m1, slot: 21, contexts: [home]}]", "slot 21 of m1"),
+        ("  items: []", "  items: [{item_id: m1, slot: 1, contexts: [cellar]}]", r"promotions\.items\.0\.contexts"),
+        ("  items: []", "  items: [{item_id: m1, slot: 1, contexts: [home], until: 2026-01-01}]", "time zone|timezone"),
+        ('title: "Top in {anchor}"', 'title: "Top in {genre}"', r"shelves\.4"),
+        ('title: "Trending now"}', 'title: "Trending now", rows: 2}', "one shelf of the kind trending"),
+        ("share: 0.01", "share: 1.01", r"baseline\.share"),
     ],
 )
 def test_a_wrong_rule_names_the_file_and_the_key(tmp_path: Path, old: str, new: str, says: str) -> None:

@@ -117,4 +117,6 @@ class Publisher:
         connection = duckdb.connect(":memory:")
         connection.register("published", readable(DeltaTable(self.lake.path(PUBLISHED))))
         rows = connection.sql("SELECT user_id, generation, ring_position, items FROM published").fetchall()
-        return {user: (generation, place, [item["item_no"] for item in items]) for user, generation, place, items in rows}
+        return {
+            user: (generation, place, [item["item_no"] for item in items]) for user, generation, place, items in rows
+        }

@@ -1,0 +1,77 @@
+"""What a page is asked for, and the limits under which it may be answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from conf.rules import Baseline, Rules
+from conf.vocabulary import EVERYWHERE
+from serving.lookup import Viewer
+from stores.artefact import Artefact
+
+HOME, SEARCH, ALIKE = "home", "search", "similar"
+PERSONALIZED, POPULAR = "personalized", "popular"
+_HASHES = 1 << 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One page of one order. All pages of an order have the same user, seed, page and limits."""
+
+    user_id: str | None
+    """None: an unknown viewer, so the strictest profile."""
+    limit: int
+    seed: str
+    """The request id of the first page: it decides whether and what the order explores."""
+    offset: int = 0
+    """Place in the order where the page begins: `next_offset` of the page before."""
+    page: str = HOME
+    maturity_limit: int | None = None
+    """Of the token; tightens the viewer's own. None: nothing to tighten. Likewise the region."""
+    region: str | None = None
+    tier: str | None = None
+    """Subscription tier. The stored row has none, so None is an unknown tier."""
+    as_of: float | None = None
+    """`as_of` of the first page, epoch seconds: later events and the clock leave the order as it was. None: now."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What filters hold an item against. Viewers with the same limits may see the same items."""
+
+    maturity: int
+    regions: tuple[int, ...]
+    """An item's licence needs one bit of each."""
+    tier: str | None
+    """A key of the rules' `tiers`; None: unknown, which is withheld all that any tier is."""
+
+
+def tightened(viewer: Viewer, request: Request, artefact: Artefact, rules: Rules) -> Limits:
+    """The viewer's profile under the limits of the request, which narrow it and never widen it.
+
+    Maturity is the lower of the two. An item must be licensed in the viewer's region and in the request's, so a
+    request that names a region which the catalogue does not know leaves what is licensed everywhere.
+    """
+    maturity = viewer.maturity_limit
+    if request.maturity_limit is not None:
+        maturity = min(maturity, request.maturity_limit)
+    regions = {int(viewer.region_bit)}
+    if request.region is not None:
+        regions.add(int(artefact.region_bits(request.region)))
+    if int(EVERYWHERE) in regions:
+        regions = {int(EVERYWHERE)}
+    tier = request.tier if request.tier in rules.tiers else None
+    return Limits(maturity, tuple(sorted(regions)), tier)
+
+
+def share_of(salt: str, text: str) -> float:
+    """A number in [0, 1), the same for the same salt and text, evenly spread over texts."""
+    return int.from_bytes(blake2b(f"{salt}:{text}".encode(), digest_size=8).digest()) / _HASHES
+
+
+def assigned(user_id: str | None, baseline: Baseline) -> str:
+    """POPULAR for the users who get the popular lists for good, PERSONALIZED for all others."""
+    if user_id is not None and share_of(baseline.salt, user_id) < baseline.share:
+        return POPULAR
+    return PERSONALIZED

@@ -1,0 +1,116 @@
+"""One request for one page: what is known at its time, and the filter that every item for it passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.rules import Rules
+from models.rerank import OPEN, Bar, among, bars_of
+from serving.eligibility import Bars, Catalogue, Eligibility
+from serving.follower import Snapshot
+from serving.lookup import Known
+from serving.request import PERSONALIZED, Limits, Request, assigned, tightened
+from serving.session import Recent, recent
+from stores.sessions.base import HIDING_EVENTS
+
+_HOURS_A_DAYPART = 6
+_HIDDEN, _SHOWN = int(Bar.HIDDEN), int(Bar.SHOWN)
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """Everything that a page is made from. Equal visits give equal pages."""
+
+    snapshot: Snapshot
+    catalogue: Catalogue
+    rules: Rules
+    known: Known
+    request: Request
+    limits: Limits
+    bars: Bars
+    """At `as_of`."""
+    as_of: float
+    """Epoch seconds; of the first page."""
+    hidden: NDArray[np.int32]
+    """What the viewer must not see again, as it was at `as_of`."""
+    recent: Recent | None
+    assigned: str
+    """PERSONALIZED or POPULAR."""
+
+    @property
+    def personalized(self) -> bool:
+        return self.assigned == PERSONALIZED
+
+    def barred(self, item_no: NDArray[np.int32], shown: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """(n,) what keeps each item off the page: a `Bar`. This is the filter of every tier, shelf, pin and draw.
+
+        shown: item_nos that stand on the page already.
+        """
+        bars = bars_of(self.bars.bars, item_no)
+        for numbers, bar in ((self.hidden, _HIDDEN), (shown, _SHOWN)):
+            if len(numbers):
+                bars[among(item_no, numbers) & (bars == OPEN)] = bar
+        return bars
+
+    def open(self, shown: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """(n,) the items of the whole catalogue that `barred` lets pass."""
+        mask: NDArray[np.bool_] = self.bars.bars == OPEN
+        for numbers in (self.hidden, shown):
+            mask[np.minimum(numbers, len(mask) - 1)] = False
+        return mask[:-1]
+
+    def bar(self, item_no: int) -> Bar:
+        """Of one item, on an empty page."""
+        return Bar(int(self.barred(np.array([item_no], np.int32), np.zeros(0, np.int32))[0]))
+
+    def at(self, eligibility: Eligibility, now: float) -> Visit:
+        """The same visit with all that bars an item by now."""
+        hidden = np.array(sorted({*self.hidden.tolist(), *self.known.viewer.hidden}), np.int32)
+        return replace(self, bars=eligibility.bars(self.snapshot, self.limits, now), hidden=hidden)
+
+    def context_term(self) -> NDArray[np.float32]:
+        """(n,) c(context)·v(i) for the page and the time."""
+        moment = datetime.fromtimestamp(self.as_of, UTC)
+        return self.snapshot.context_term(self.request.page, moment.hour // _HOURS_A_DAYPART, moment.weekday())
+
+
+def begin(
+    eligibility: Eligibility,
+    rules: Rules,
+    snapshot: Snapshot,
+    known: Known,
+    request: Request,
+    now: float,
+    exclude: Iterable[int] = (),
+) -> Visit:
+    """Gather what a page is made from.
+
+    Args:
+        now: epoch seconds.
+        exclude: further items that must not be on the page.
+    """
+    events = known.events
+    # A device's clock may run ahead: what it reported counts at once, and on all pages of the order.
+    as_of = max(now, events[0].timestamp if events else now) if request.as_of is None else request.as_of
+    hidden = {*known.viewer.hidden, *exclude}
+    if request.as_of is not None:
+        hidden -= {event.item_no for event in events if event.timestamp > as_of and event.event_type in HIDING_EVENTS}
+    limits = tightened(known.viewer, request, snapshot.artefact, rules)
+    return Visit(
+        snapshot=snapshot,
+        catalogue=eligibility.catalogue(snapshot.artefact),
+        rules=rules,
+        known=known,
+        request=request,
+        limits=limits,
+        bars=eligibility.bars(snapshot, limits, now if request.as_of is None else as_of),
+        as_of=as_of,
+        hidden=np.fromiter(hidden, np.int32, len(hidden)),
+        recent=recent(events, known.watermark, as_of, len(snapshot.artefact), rules.session) if events else None,
+        assigned=assigned(request.user_id, rules.baseline),
+    )
