@@ -38,6 +38,9 @@ class Metrics:
         self.follow_failures = Counter(
             "topshelf_follow_failures", "Failed looks for a new generation", registry=self._registry
         )
+        self.search_failures = Counter(
+            "topshelf_search_failures", "Search indexes that could not be opened or searched", registry=self._registry
+        )
         self.generation = Gauge(
             "topshelf_generation",
             "Generation served; the lowest of all workers",
