@@ -41,6 +41,9 @@ class Metrics:
         self.search_failures = Counter(
             "topshelf_search_failures", "Search indexes that could not be opened or searched", registry=self._registry
         )
+        self.shown_dropped = Counter(
+            "topshelf_shown_dropped", "Pages missing from the log of what was shown", registry=self._registry
+        )
         self.generation = Gauge(
             "topshelf_generation",
             "Generation served; the lowest of all workers",
