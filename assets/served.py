@@ -26,7 +26,7 @@ def served_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "dropped by the service": result.dropped,
                 "read from the log": result.read,
                 "new": result.new,
-                "damaged segments set aside": result.damaged,
+                "damaged segments set aside": list(result.damaged),
             }
         )
 

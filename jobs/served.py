@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,9 +15,8 @@ from conf.errors import DataError
 from conf.hours import Hour
 from jobs.lake import Lake, write_json
 from jobs.tables import SERVED
-from stores.eventlog.framing import Segment, read, sealed_and_open_segments
+from stores.eventlog.framing import read, sealed_and_open_segments
 
-log = logging.getLogger(__name__)
 STATE_FILE = "served.json"
 DAMAGED = ".damaged"
 PAGES_A_COMMIT = 100_000
@@ -31,8 +29,8 @@ class Result:
     """Pages found in the log."""
     new: int
     """Those of them that the table did not have."""
-    damaged: int
-    """Segments that were set aside, since a line in them is not what was written."""
+    damaged: tuple[str, ...]
+    """What is wrong with the segments that were set aside as damaged."""
     in_hour: int
     """Pages that the hour's partition holds."""
     dropped: int
@@ -54,12 +52,10 @@ def run(lake: Lake, hour: Hour, folder: Path) -> Result:
     A page belongs to the hour in which it was shown, whenever it arrives. Positions are saved after the commit, so a
     crash in between reads some pages again, and what the table has is left out. Finished segments are removed then.
     """
-    found = new = damaged = 0
+    found = new = 0
+    damaged: list[str] = []
     positions = _positions(folder)
-    for part in _parts(folder, positions):
-        if isinstance(part, Segment):
-            damaged += 1
-            continue
+    for part in _parts(folder, positions, damaged):
         found += len(part.pages)
         new += _append(lake, part.pages) if part.pages else 0
         positions |= part.positions
@@ -67,9 +63,9 @@ def run(lake: Lake, hour: Hour, folder: Path) -> Result:
         for path in part.finished:
             path.unlink()
             del positions[path.stem]
-    if positions or folder.exists():
+    if folder.exists():
         write_json(folder / STATE_FILE, positions)
-    return Result(found, new, damaged, *_held(lake, hour))
+    return Result(found, new, tuple(damaged), *_held(lake, hour))
 
 
 def _positions(folder: Path) -> dict[str, int]:
@@ -79,17 +75,16 @@ def _positions(folder: Path) -> dict[str, int]:
     return {name: end for name, end in saved.items() if (folder / f"{name}.log").exists()}
 
 
-def _parts(folder: Path, positions: dict[str, int]) -> Iterator[_Part | Segment]:
-    """What is to be committed together: a commit costs a second, whatever its size. A segment: it is damaged."""
+def _parts(folder: Path, positions: dict[str, int], damaged: list[str]) -> Iterator[_Part]:
+    """What is to be committed together: a commit costs a second, whatever its size. Adds to `damaged`."""
     part = _Part([], {}, [])
     for segment in sealed_and_open_segments(folder):
         try:
             pages, end = read(segment, positions.get(segment.name, 0))
         except DataError as error:
             # The lists must not wait until somebody mends what only analysts read.
-            log.error("%s: set aside as %s", error, segment.path.with_suffix(DAMAGED))
             segment.path.rename(segment.path.with_suffix(DAMAGED))
-            yield segment
+            damaged.append(str(error))
             continue
         part.pages += pages
         part.positions[segment.name] = end

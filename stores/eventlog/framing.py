@@ -146,7 +146,7 @@ def _parse(data: bytes, name: str, offset: int) -> tuple[list[dict[str, Any]], i
         event = _event(data[position:newline])
         if event is not None:
             if end != position:
-                raise DataError(f"event log segment {name}: bytes {offset + end} to {offset + position} are damaged")
+                raise DataError(f"log segment {name}: bytes {offset + end} to {offset + position} are damaged")
             events.append(event)
             end = newline + 1
         position = newline + 1

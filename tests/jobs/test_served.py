@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cli.query import Query
 from conf.hours import Hour
+from conf.rules import load_rules
 from jobs import served
 from jobs.tables import SERVED
 from stores.eventlog.framing import SegmentWriter, line, sealed_and_open_segments
@@ -31,7 +33,7 @@ def lines(*pages: tuple[str, int, str, int]) -> bytes:
 
 
 def test_each_page_arrives_once_in_its_hour_and_finished_segments_go(lake, tmp_path: Path):
-    assert served.run(lake, HOUR, tmp_path / "none") == served.Result(read=0, new=0, damaged=0, in_hour=0, dropped=0)
+    assert served.run(lake, HOUR, tmp_path / "none") == served.Result(read=0, new=0, damaged=(), in_hour=0, dropped=0)
     folder = tmp_path / "shown"
     finished, growing, broken = (SegmentWriter(folder, name) for name in ("finished", "growing", "broken"))
     finished.append(lines(("r1", 0, "05:59:59.900000", 0), ("r1", 2, "06:00:00", 0)), sync=False)
@@ -40,16 +42,17 @@ def test_each_page_arrives_once_in_its_hour_and_finished_segments_go(lake, tmp_p
     broken.append(b"nothing of ours\n" + lines(("r3", 0, "05:10:00", 0)), sync=False)
     broken.close()
 
-    assert served.run(lake, HOUR, folder) == served.Result(read=3, new=3, damaged=1, in_hour=2, dropped=3)
+    damage = "log segment broken-00000001: bytes 0 to 16 are damaged"
+    assert served.run(lake, HOUR, folder) == served.Result(3, 3, (damage,), in_hour=2, dropped=3)
     assert [segment.name for segment in sealed_and_open_segments(folder)] == ["growing-00000001"]
     assert [path.name for path in folder.glob("*.damaged")] == ["broken-00000001.damaged"]
 
     # It was killed before it had saved how far it had read; meanwhile more was shown.
     (folder / served.STATE_FILE).unlink()
     growing.append(lines(("r2", 0, "05:10:00", 0), ("r4", 0, "05:11:00", 1)), sync=False)
-    assert served.run(lake, HOUR, folder) == served.Result(read=3, new=1, damaged=0, in_hour=3, dropped=4)
+    assert served.run(lake, HOUR, folder) == served.Result(read=3, new=1, damaged=(), in_hour=3, dropped=4)
     growing.close()
-    assert served.run(lake, HOUR, folder) == served.Result(read=0, new=0, damaged=0, in_hour=3, dropped=4)
+    assert served.run(lake, HOUR, folder) == served.Result(read=0, new=0, damaged=(), in_hour=3, dropped=4)
     assert sealed_and_open_segments(folder) == ()
 
     rows = {(row["request_id"], row["offset"]): row for row in lake.read(SERVED).collect()}
@@ -60,3 +63,8 @@ def test_each_page_arrives_once_in_its_hour_and_finished_segments_go(lake, tmp_p
     assert first["timestamp"] == datetime(2026, 1, 10, 6, tzinfo=UTC).replace(tzinfo=None)
     assert (first["item_ids"], first["positions"]) == (["alien", "brazil"], [2, 3])
     assert (first["propensities"], first["tiers"]) == ([None, 0.25], ["personalized", "exploration"])
+    view = "SELECT item_id, position, propensity, tier FROM served_items WHERE request_id = 'r1' ORDER BY position"
+    assert Query(lake.root, load_rules()).ask(view).fetchall() == [
+        ("alien", 0, None, "personalized"), ("brazil", 1, 0.25, "exploration"),
+        ("alien", 2, None, "personalized"), ("brazil", 3, 0.25, "exploration"),
+    ]  # fmt: skip
