@@ -70,8 +70,8 @@ class SegmentWriter:
             self._file, self._size = None, 0
 
     def _segment(self) -> int:
-        if self._file is not None and self._size >= self._segment_bytes:
-            self.close()
+        if self._file is not None and (self._size >= self._segment_bytes or os.fstat(self._file).st_nlink == 0):
+            self.close()  # full, or deleted by somebody: what is written to it now would be gone
         if self._file is None:
             self._open()
         assert self._file is not None

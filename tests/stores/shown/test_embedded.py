@@ -146,7 +146,7 @@ def test_pages_of_many_threads_are_all_there(root, open_log, drops):
 
 
 def test_names_of_segments_are_not_used_again_after_their_removal(root, open_log):
-    log = open_log(segment_bytes=1)
+    log = open_log()
     for number in range(2):
         log.add(page(number))
         wait_for(lambda number=number: [page["request_id"] for page in pages(root)] == [f"req_{number}"])
