@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from conf.errors import DataError, PermanentError
 from conf.rules import Rules
 from jobs.scan import readable
-from jobs.tables import EVENTS, IMPORTS, ITEMS, PUBLICATIONS, PUBLISHED, REJECTS, TABLES, USERS, Table
+from jobs.tables import EVENTS, IMPORTS, ITEMS, PUBLICATIONS, PUBLISHED, REJECTS, SERVED, TABLES, USERS, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,6 +77,14 @@ def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _served_items(_: Rules) -> str:
+    return (
+        "SELECT request_id, user_id, context, unnest(item_ids) AS item_id, unnest(positions) AS position, "
+        "unnest(propensities) AS propensity, unnest(tiers) AS tier, assigned, variant, generation, timestamp "
+        "FROM served"
+    )
+
+
 def _attempts(_: Rules) -> str:
     return (
         "SELECT * FROM publications QUALIFY row_number() OVER (PARTITION BY generation ORDER BY step DESC) = 1 "
@@ -113,6 +121,25 @@ VIEWS = (
         ),
         (PUBLISHED, ITEMS),
         _recommendation_items,
+    ),
+    View(
+        "served_items",
+        "One row an item that was shown.",
+        (
+            ("request_id", "The answer"),
+            ("user_id", "Who; null: nobody was named"),
+            ("context", "home, search, similar, …"),
+            ("item_id", "The item"),
+            ("position", "Where it stood, from 0 over all pages of a cursor"),
+            ("propensity", "Probability with which it was drawn for its position; null: it was not drawn"),
+            ("tier", "What it is from: personalized, segment, popular, …"),
+            ("assigned", "The variant that the user belongs to"),
+            ("variant", "The variant that the page is of"),
+            ("generation", "The publication that was served"),
+            ("timestamp", "When it was shown"),
+        ),
+        (SERVED,),
+        _served_items,
     ),
     View(
         "attempts",

@@ -195,6 +195,12 @@ class Gate(Section):
     max_rejected: Share = Field(description="Largest share of planned rows that the store may refuse")
 
 
+class Shown(Section):
+    buffer: Positive = Field(
+        description="Pages that may wait in a worker to be logged as shown; more are dropped and counted"
+    )
+
+
 class Prices(Section):
     """Dollars, to estimate a publication's cost. AWS lists them by region; correct them for yours."""
 
@@ -226,6 +232,7 @@ class Settings(Section):
     scylla: Scylla
     publish: Publish
     gate: Gate
+    shown: Shown
     prices: Prices
 
     @model_validator(mode="after")
@@ -267,6 +274,11 @@ class Settings(Section):
     @property
     def eventlog_path(self) -> Path:
         return self.home / "eventlog"
+
+    @property
+    def shown_path(self) -> Path:
+        """What the service's processes showed, until it is in the table served."""
+        return self.home / "shown"
 
     @property
     def sessions_path(self) -> Path:

@@ -17,6 +17,7 @@ from assets.popularity import popularity_asset
 from assets.published import published_asset
 from assets.recommendations import recommendations_asset
 from assets.resources import Topshelf
+from assets.served import served_asset
 from assets.serving_artefact import serving_artefact_asset
 from assets.training_examples import training_examples_asset
 from assets.user_features import user_features_asset
@@ -40,6 +41,7 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
             serving_artefact_asset,
             recommendations_asset,
             published_asset,
+            served_asset,
         )
     ]
     daily_assets = [make(parts) for make in (training_examples_asset, models_asset)]

@@ -39,6 +39,7 @@ from stores.artefact import (
     write_artefact,
 )
 from stores.records import DIM
+from stores.search import SearchDocument
 
 SEGMENT = "segment:"
 SIMILAR = 50
@@ -135,6 +136,17 @@ def artefact_content(
         segments=extend_names(before.segments if before else (), named),
         model_version=model_version,
         made_for=made_for,
+        documents=[
+            SearchDocument(
+                title=row["title"] or row["item_id"],
+                cast=row["cast"],
+                director=row["director"],
+                genres=row["genres"],
+                description=row["description"],
+                year=row["year"],
+            )
+            for row in rows
+        ],
     )
 
 

@@ -390,6 +390,43 @@ REFUSALS = Table(
     partitions=("generation",),
 )
 
+SERVED = Table(
+    "served",
+    "What the service showed, one row a page. Partitioned by the hour in which it was shown.",
+    StructType(
+        [
+            _col("request_id", TEXT, "The answer, as events name it in context.recommendation_id", True),
+            _col("offset", INT, "Items of the same cursor that came before this page", True),
+            _col("user_id", TEXT, "Who; null: nobody was named"),
+            _col("context", TEXT, "home, search, similar, …", True),
+            _col("item_ids", ArrayType(TEXT), "What was shown, in order", True),
+            _col("positions", ArrayType(INT), "Position of each item, from 0 over all pages of a cursor", True),
+            _col(
+                "propensities",
+                ArrayType(DOUBLE),
+                "Probability with which each item was drawn for its position; null: it was not drawn",
+                True,
+            ),
+            _col("tiers", ArrayType(TEXT), "What each item is from: personalized, segment, popular, …", True),
+            _col("generation", LONG, "The publication that was served", True),
+            _col("model_version", TEXT, "Version of its model", True),
+            _col("assigned", TEXT, "The variant that the user belongs to", True),
+            _col("variant", TEXT, "The variant that the page is of", True),
+            _col(
+                "dropped",
+                LONG,
+                "Pages that the same worker could not log in the moments before; sum them to see what is missing",
+                True,
+            ),
+            _col("timestamp", TIME, "When it was shown", True),
+            _col("date", DAY, "Day of timestamp", True),
+            _col("hour", INT, "Hour of timestamp", True),
+        ]
+    ),
+    key=("request_id", "offset"),
+    partitions=("date", "hour"),
+)
+
 REJECTS = Table(
     "rejects",
     "Rows an import could not take.",
@@ -435,6 +472,7 @@ TABLES = (
     PLANS,
     PUBLICATIONS,
     REFUSALS,
+    SERVED,
     REJECTS,
     IMPORTS,
 )

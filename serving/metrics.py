@@ -49,6 +49,12 @@ class Metrics:
         self.follow_failures = Counter(
             "topshelf_follow_failures", "Failed looks for a new generation", registry=self._registry
         )
+        self.search_failures = Counter(
+            "topshelf_search_failures", "Search indexes that could not be opened or searched", registry=self._registry
+        )
+        self.shown_dropped = Counter(
+            "topshelf_shown_dropped", "Pages missing from the log of what was shown", registry=self._registry
+        )
         self.generation = Gauge(
             "topshelf_generation",
             "Generation served; the lowest of all workers",

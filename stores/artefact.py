@@ -1,7 +1,8 @@
 """The serving artefact: everything the service needs beside the users' rows, as one immutable folder.
 
 A folder `<root>/<artefact_id>/` holds .npy files (mapped into memory, so the workers of a machine share them), JSON
-files and manifest.json with the SHA-256 of each. The id is the digest of the manifest: equal content, equal id.
+files, the search index (`stores.search`) in a folder, and manifest.json with the SHA-256 of each. The id is the digest
+of the manifest: equal content, equal id.
 Every array about items is indexed by item_no.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ from numpy.typing import NDArray
 from conf.errors import DataError
 from conf.vocabulary import EVERYWHERE, NO_GENRE
 from stores.folders import publish_folder, read_folder
+from stores.search import SearchDocument, build_index
 from stores.texts import Texts
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, FORMAT)
+"""Format 1 has no search index."""
+SEARCH = "search"
 MAX_REGIONS = 63
 MAX_GENRES = 64
 ID_DIGITS = 32
@@ -50,8 +55,8 @@ _TEXTS = ("item_ids", "titles", "directors", "fragments")
 
 
 @dataclass(frozen=True, eq=False)
-class ArtefactContent:
-    """What goes into an artefact; n is the number of slots, that is, the highest item_no + 1."""
+class ArtefactParts:
+    """What an artefact holds; n is the number of slots, that is, the highest item_no + 1."""
 
     item_ids: Sequence[str]
     titles: Sequence[str]
@@ -98,11 +103,21 @@ class ArtefactContent:
 
 
 @dataclass(frozen=True, eq=False)
-class Artefact(ArtefactContent):
+class ArtefactContent(ArtefactParts):
+    """What goes into an artefact."""
+
+    documents: Sequence[SearchDocument] = ()
+    """(n,) what search finds an item by; none at all: the artefact has no search index."""
+
+
+@dataclass(frozen=True, eq=False)
+class Artefact(ArtefactParts):
     """A loaded artefact. Its arrays are read-only views of files."""
 
     artefact_id: str
     folder: Path
+    search_folder: Path | None
+    """For `stores.search.open_index`; None: it has no search index."""
 
     def __len__(self) -> int:
         return len(self.active)
@@ -169,6 +184,8 @@ def write_artefact(root: Path, content: ArtefactContent) -> str:
         DataError: an array has the wrong type or shape, or names a slot that does not exist.
     """
     check(content)
+    if content.documents and len(content.documents) != len(content.active):
+        raise DataError(f"artefact: documents has {len(content.documents)} entries for {len(content.active)} items")
     arrays = {name: np.asarray(getattr(content, name), dtype=kind) for name, (kind, _) in _COLUMNS.items()}
     for name in _TEXTS:
         data, offsets = Texts.pack([text or "" for text in getattr(content, name)])
@@ -190,7 +207,8 @@ def write_artefact(root: Path, content: ArtefactContent) -> str:
         "model_version": content.model_version,
         "made_for": content.made_for,
     }
-    return publish_folder(root, arrays, {"names": names}, head, ID_DIGITS)
+    folders = {SEARCH: partial(build_index, documents=content.documents)} if content.documents else {}
+    return publish_folder(root, arrays, {"names": names}, head, ID_DIGITS, folders)
 
 
 def load_artefact(root: Path, artefact_id: str, verify: bool = True) -> Artefact:
@@ -204,8 +222,10 @@ def load_artefact(root: Path, artefact_id: str, verify: bool = True) -> Artefact
     """
     folder = root / artefact_id
     manifest, arrays, documents = read_folder(folder, artefact_id, verify)
-    if manifest.get("format") != FORMAT:
-        raise DataError(f"{folder} has format {manifest.get('format')}, this version reads {FORMAT}")
+    if manifest.get("format") not in READABLE:
+        raise DataError(
+            f"{folder} has format {manifest.get('format')}, this version reads {' and '.join(map(str, READABLE))}"
+        )
     try:
         names = documents["names"]
         bounds = arrays["popular.offsets"]
@@ -226,6 +246,7 @@ def load_artefact(root: Path, artefact_id: str, verify: bool = True) -> Artefact
             made_for=manifest["made_for"],
             artefact_id=artefact_id,
             folder=folder,
+            search_folder=folder / SEARCH if any(file.startswith(f"{SEARCH}/") for file in manifest["files"]) else None,
         )
     except (KeyError, IndexError, TypeError) as error:
         raise DataError(f"{folder} lacks a part of an artefact: {error!r}") from error
@@ -233,7 +254,7 @@ def load_artefact(root: Path, artefact_id: str, verify: bool = True) -> Artefact
     return artefact
 
 
-def check(content: ArtefactContent) -> None:
+def check(content: ArtefactParts) -> None:
     """Refuse content that the service could trip over.
 
     Raises:
@@ -265,7 +286,7 @@ def check(content: ArtefactContent) -> None:
         raise DataError("artefact: popular has no list named global, which everybody can fall back on")
 
 
-def _check_context(content: ArtefactContent) -> None:
+def _check_context(content: ArtefactParts) -> None:
     width = content.context_items.shape[1]
     wanted = {"context_page": len(content.context_pages), "context_daypart": 4, "context_weekday": 7}
     for name, rows in wanted.items():

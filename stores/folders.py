@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,21 @@ MANIFEST = "manifest.json"
 _BLOCK = 1 << 20
 
 
+Fill = Callable[[Path], None]
+"""Writes files into an empty folder."""
+
+
 def publish_folder(
-    root: Path, arrays: Mapping[str, NDArray[Any]], documents: Mapping[str, Any], head: Mapping[str, Any], digits: int
+    root: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    documents: Mapping[str, Any],
+    head: Mapping[str, Any],
+    digits: int,
+    folders: Mapping[str, Fill] = MappingProxyType({}),
 ) -> str:
-    """Write arrays (.npy) and documents (.json) with a manifest into a folder named by the manifest's digest.
+    """Write arrays (.npy), documents (.json) and folders with a manifest into a folder named by the manifest's digest.
+
+    folders: by name, what fills each; the manifest has the digests of their files too.
 
     The folder appears whole, synced to disk, or not at all. Returns its name, of `digits` hexadecimal digits.
     """
@@ -36,7 +48,10 @@ def publish_folder(
                 _sync(file.fileno())
         for name, document in documents.items():
             _write(partial / f"{name}.json", _json(document))
-        files = {path.name: _digest(path) for path in sorted(partial.iterdir())}
+        for name, fill in folders.items():
+            _filled(partial / name, fill)
+        paths = sorted(path for path in partial.rglob("*") if path.is_file())
+        files = {str(path.relative_to(partial)): _digest(path) for path in paths}
         manifest = _json({**head, "files": files})
         _write(partial / MANIFEST, manifest)
         _sync_folder(partial)
@@ -51,7 +66,7 @@ def publish_folder(
 def read_folder(
     folder: Path, name: str, verify: bool
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, Any]]:
-    """Manifest, arrays by name (mapped, read-only) and documents by name.
+    """Manifest, arrays by name (mapped, read-only) and documents by name. Files of folders within are only verified.
 
     Raises:
         DataError: something is missing or differs from what the manifest, or the folder's name, says.
@@ -66,6 +81,8 @@ def read_folder(
             path = folder / file
             if verify and _digest(path) != digest:
                 raise DataError(f"{path} has changed since it was written: its SHA-256 differs")
+            if "/" in file:
+                continue
             if path.suffix == ".npy":
                 arrays[path.stem] = _map(path)
             else:
@@ -75,6 +92,15 @@ def read_folder(
     except (ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{folder} is not a folder of this product's arrays: {error!r}") from error
     return manifest, arrays, documents
+
+
+def _filled(folder: Path, fill: Fill) -> None:
+    folder.mkdir()
+    fill(folder)
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            _sync(file.fileno())
+    _sync_folder(folder)
 
 
 def _map(path: Path) -> NDArray[Any]:

@@ -11,6 +11,8 @@ from stores.eventlog.base import EventLog
 from stores.eventlog.embedded import EmbeddedEventLog
 from stores.sessions.base import Sessions
 from stores.sessions.embedded import EmbeddedSessions
+from stores.shown.base import ShownLog
+from stores.shown.embedded import EmbeddedShownLog
 
 
 def open_store(settings: Settings, timeouts: Timeouts = PATIENT, share: float = 1) -> Store:
@@ -52,3 +54,8 @@ def open_sessions(settings: Settings) -> Sessions:
 def open_eventlog(settings: Settings, writer_id: str, clock: Callable[[], float]) -> EventLog:
     """writer_id: unique among living writers, such as a worker's process id with a random part."""
     return EmbeddedEventLog(settings.eventlog_path, writer_id, clock)
+
+
+def open_shown(settings: Settings, writer_id: str, on_drop: Callable[[int], None]) -> ShownLog:
+    """writer_id: as for the event log. on_drop: told how many pages were dropped, from any thread."""
+    return EmbeddedShownLog(settings.shown_path, writer_id, settings.shown.buffer, on_drop)

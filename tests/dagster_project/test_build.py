@@ -21,6 +21,7 @@ from jobs.gate import CHECKS
 
 HOURLY_ASSETS = {
     "events", "user_features", "item_features", "popularity", "serving_artefact", "recommendations", "published",
+    "served",
 }  # fmt: skip
 DAILY_ASSETS = {"training_examples", "models"}
 

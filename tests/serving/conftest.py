@@ -10,7 +10,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from http.client import HTTPConnection
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -29,6 +32,7 @@ from stores.base import Row, Store
 from stores.control import Control, Generation
 from stores.opening import open_eventlog, open_sessions, open_store
 from stores.records import ListBody, encode_body, encode_row, pack_vector
+from stores.search import SearchDocument, build_index
 
 NOW = datetime(2026, 11, 23, 13, 30, tzinfo=UTC)
 ITEMS = 12
@@ -84,6 +88,10 @@ def content(**changes) -> ArtefactContent:
         "segments": [SEGMENT],
         "model_version": "v1",
         "made_for": "2026-11-23T12:00Z",
+        "documents": [
+            SearchDocument(f"Film {number}", (f"Actor {number}",), None, (genres[primary[number]],), "A film.", 2000)
+            for number in range(ITEMS)
+        ],
         **changes,
     }
     return ArtefactContent(**fields)
@@ -103,6 +111,19 @@ def body(items, maturity_limit=4, region: str | None = "US", segment=0, anchors=
         source=np.array(columns.get("source", [Source.ANN] * count), dtype=np.uint8),
         anchor=np.array(columns.get("anchor", [NO_ANCHOR] * count), dtype=np.uint8),
     )
+
+
+@cache
+def index_of(documents: tuple[SearchDocument, ...]) -> dict[str, bytes]:
+    with TemporaryDirectory() as folder:
+        build_index(Path(folder), documents)
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+def copy_index(folder, documents):
+    """As build_index does; each catalogue is indexed, and synced to disk by tantivy, only once."""
+    for name, data in index_of(tuple(documents)).items():
+        (folder / name).write_bytes(data)
 
 
 ANN = body([*LEADING, 3, 4, 5], source=[0, 0, 0, 0, 1, 2, 3], anchor=[31, 31, 31, 31, 0, 1, 31])
@@ -149,6 +170,7 @@ def rules() -> Rules:
 def world(tmp_path, monkeypatch):
     # Dozens of artefacts are written here, and none of them has to survive a power cut.
     monkeypatch.setattr("stores.folders._sync", lambda descriptor: None)
+    monkeypatch.setattr("stores.artefact.build_index", copy_index)
     settings = home(tmp_path)
     with open_store(settings) as store:
         made = World(settings, store)

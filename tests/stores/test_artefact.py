@@ -17,6 +17,7 @@ from stores.artefact import (
     region_bits,
     write_artefact,
 )
+from stores.search import SearchDocument, open_index
 
 MATRIX = encode_fragment("m0", "The Matrix", thumbnail=None, genres=["Sci-Fi"], year=1999, rating="R")
 
@@ -57,7 +58,7 @@ def content(**changes):
 def test_what_is_written_is_loaded(tmp_path):
     given = content()
     loaded = load_artefact(tmp_path, write_artefact(tmp_path, given))
-    for name in vars(given):
+    for name in vars(given).keys() - {"documents"}:
         mine, theirs = getattr(given, name), getattr(loaded, name)
         if isinstance(mine, np.ndarray):
             np.testing.assert_array_equal(theirs, mine)
@@ -74,6 +75,38 @@ def test_equal_content_has_an_equal_id_and_is_written_once(tmp_path):
     other = write_artefact(tmp_path, content(titles=["The Matrix", "", "Das Gute"]))
     assert one == same != other
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([one, other])
+
+
+def test_the_search_index_is_a_part_of_it(tmp_path):
+    documents = [SearchDocument(title) for title in ("The Matrix", "", "Das Böse")]
+    one, same = (write_artefact(tmp_path, content(documents=documents)) for _ in range(2))
+    other = write_artefact(tmp_path, content(documents=[*documents[:2], SearchDocument("Das Gute")]))
+    without = write_artefact(tmp_path, content())
+    assert one == same
+    assert len({one, other, without}) == 3
+    assert load_artefact(tmp_path, without).search_folder is None
+    folder = load_artefact(tmp_path, one).search_folder
+    assert open_index(folder).searcher.doc_freq("title", "bose") == 1
+
+    (index,) = folder.glob("*.idx")
+    index.write_bytes(index.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"\.idx has changed"):
+        load_artefact(tmp_path, one)
+    assert write_artefact(tmp_path, content(documents=documents)) == one
+    assert load_artefact(tmp_path, one).search_folder == folder
+    with pytest.raises(DataError, match="documents has 1 entries for 3 items"):
+        write_artefact(tmp_path, content(documents=documents[:1]))
+
+
+def test_artefacts_of_the_format_before_are_read_and_have_no_search_index(tmp_path, monkeypatch):
+    monkeypatch.setattr("stores.artefact.FORMAT", 1)
+    old = write_artefact(tmp_path, content())
+    monkeypatch.setattr("stores.artefact.FORMAT", 3)
+    newer = write_artefact(tmp_path, content())
+    monkeypatch.undo()
+    assert load_artefact(tmp_path, old).search_folder is None
+    with pytest.raises(DataError, match="has format 3, this version reads 1 and 2"):
+        load_artefact(tmp_path, newer)
 
 
 def test_a_damaged_artefact_is_not_loaded_and_is_mended_by_writing_it_again(tmp_path):
