@@ -9,17 +9,21 @@ never acknowledged, and readers leave it out.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from conf.errors import DataError
 from stores.eventlog.base import LOGGED_AT, Event, EventLog, EventLogUnavailable
+from stores.eventlog.reading import Batch, EventLogReader
 
 SEGMENT_BYTES = 64 << 20
 _SUFFIX = ".log"
@@ -34,8 +38,19 @@ class Segment:
     """No writer holds it: it never grows again."""
 
 
+@dataclass
+class _Entry:
+    """What one call of `append` has to write."""
+
+    lines: bytes
+    error: OSError | None = None
+    done: bool = False
+
+
 class EmbeddedEventLog(EventLog):
     """See `stores.eventlog.base.EventLog`.
+
+    Appends of several threads share a sync: whoever gets to write takes along what the others have queued since.
 
     writer_id: names this writer's segments; no two living writers may share one.
     clock: epoch seconds.
@@ -48,28 +63,47 @@ class EmbeddedEventLog(EventLog):
         self._writer_id = writer_id
         self._clock = clock
         self._segment_bytes = segment_bytes
+        self._queue = deque[_Entry]()
         self._lock = threading.Lock()
+        """Of the segment; the queue needs none."""
         self._file: int | None = None
         self._size = 0
 
     def append(self, events: Sequence[Event]) -> None:
         if not events:
             return
+        now = self._clock()
+        entry = _Entry(b"".join(_line({**event, LOGGED_AT: now}) for event in events))
+        self._queue.append(entry)
         with self._lock:
-            stamped = [{**event, LOGGED_AT: self._clock()} for event in events]
-            lines = b"".join(_line(event) for event in stamped)
-            try:
-                file = self._segment()
-                _write_all(file, lines)
-                os.fdatasync(file)
-            except OSError as error:
-                self._undo()
-                raise EventLogUnavailable(f"the event log {self._root} took no event: {error.strerror}") from error
-            self._size += len(lines)
+            if not entry.done:
+                self._write_queued()
+        if entry.error is not None:
+            reason = entry.error.strerror
+            raise EventLogUnavailable(f"the event log {self._root} took no event: {reason}") from entry.error
 
     def close(self) -> None:
         with self._lock:
             self._let_go()
+
+    def _write_queued(self) -> None:
+        """Write and sync all that is queued: as one, so that all of it is there or none."""
+        entries = [self._queue.popleft() for _ in range(len(self._queue))]
+        lines = b"".join(entry.lines for entry in entries)
+        error: OSError | None = OSError(errno.EINTR, os.strerror(errno.EINTR))
+        try:
+            file = self._segment()
+            _write_all(file, lines)
+            os.fdatasync(file)
+            self._size += len(lines)
+            error = None
+        except OSError as failed:
+            error = failed
+        finally:
+            if error is not None:
+                self._undo()
+            for entry in entries:
+                entry.error, entry.done = error, True
 
     def _segment(self) -> int:
         if self._file is not None and self._size >= self._segment_bytes:
@@ -111,6 +145,24 @@ class EmbeddedEventLog(EventLog):
             self._file, self._size = None, 0
 
 
+class EmbeddedReader(EventLogReader):
+    """See `stores.eventlog.reading.EventLogReader`. A batch is one segment's; a position is a byte of a segment."""
+
+    skew_seconds = 0.0
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, positions: Mapping[str, int]) -> Iterator[Batch]:
+        for segment in sealed_and_open_segments(self._root):
+            events, end = read(segment, positions.get(segment.name, 0))
+            if events:
+                yield Batch(events, {segment.name: end})
+
+    def close(self) -> None:
+        pass
+
+
 def sealed_and_open_segments(root: Path) -> tuple[Segment, ...]:
     """Every segment, by name. `sealed` is checked before a caller reads, so a sealed one is read whole."""
     segments = []
@@ -125,7 +177,7 @@ def sealed_and_open_segments(root: Path) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
-def read(segment: Segment, offset: int = 0) -> tuple[list[dict[str, object]], int]:
+def read(segment: Segment, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     """The events from byte `offset` on, and the offset to go on from. A torn end is left alone.
 
     Raises:
@@ -138,9 +190,9 @@ def read(segment: Segment, offset: int = 0) -> tuple[list[dict[str, object]], in
     return events, offset + end
 
 
-def _parse(data: bytes, name: str, offset: int) -> tuple[list[dict[str, object]], int]:
+def _parse(data: bytes, name: str, offset: int) -> tuple[list[dict[str, Any]], int]:
     """Events and the length of what is sound. Torn bytes are allowed only where nothing sound follows."""
-    events: list[dict[str, object]] = []
+    events: list[dict[str, Any]] = []
     end = position = 0
     while (newline := data.find(b"\n", position)) >= 0:
         event = _event(data[position:newline])
@@ -153,7 +205,7 @@ def _parse(data: bytes, name: str, offset: int) -> tuple[list[dict[str, object]]
     return events, end
 
 
-def _event(line: bytes) -> dict[str, object] | None:
+def _event(line: bytes) -> dict[str, Any] | None:
     checksum, _, text = line.partition(b" ")
     if len(checksum) != _CRC_DIGITS or checksum != b"%08x" % zlib.crc32(text):
         return None
