@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _POLL_SECONDS = 0.1
-_GRACE_SECONDS = 0.5
-"""For the report that a record has timed out."""
+_GRACE_SECONDS = 1.0
+"""For the report that a record has timed out: the library looks once a second."""
 ADMIN_SECONDS = 10.0
 
 
@@ -106,6 +106,7 @@ class _Producer:
                 "enable.idempotence": "true",
                 "delivery.timeout.ms": str(settings.timeout_ms),
                 "linger.ms": "0",
+                "reconnect.backoff.max.ms": "1000",  # brokers that are back are found within it
                 "partitioner": "murmur2_random",  # Java's, so that everybody's records of a user meet
             }
         )

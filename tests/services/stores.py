@@ -75,13 +75,13 @@ def session_settings(request: pytest.FixtureRequest, settings: Settings, kind: s
     return settings.model_copy(update=update)
 
 
-def eventlog_settings(request: pytest.FixtureRequest, settings: Settings, kind: str) -> Settings:
+def eventlog_settings(request: pytest.FixtureRequest, settings: Settings, kind: str, partitions: int = 2) -> Settings:
     """`settings` with an empty event log of `kind`: embedded, or a topic of its own on the suite's Kafka."""
     update: dict[str, object] = {"eventlog": settings.eventlog.model_copy(update={"kind": kind})}
     if kind == "kafka":
         port = request.getfixturevalue("kafka_server")
-        mine = {"brokers": f"127.0.0.1:{port}", "topic": f"t{uuid.uuid4().hex}", "partitions": 2, "timeout_ms": 10_000}
-        kafka = settings.kafka.model_copy(update=mine)
+        mine = {"brokers": f"127.0.0.1:{port}", "topic": f"t{uuid.uuid4().hex}", "partitions": partitions}
+        kafka = settings.kafka.model_copy(update={**mine, "timeout_ms": 10_000})
         create_topic(kafka)
         update["kafka"] = kafka
     return settings.model_copy(update=update)
