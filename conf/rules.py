@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from conf.errors import ConfigError
-from conf.settings import Positive, Section
+from conf.section import Positive, Section
 
 RULES_FILE = Path(__file__).with_name("rules.yaml")
 AnchoredText = Annotated[str, Field(pattern=r"\{anchor\}")]

@@ -9,14 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from conf.event_settings import Eventlog, Kafka, Redis, Sessions
+from conf.section import Positive, Section, Share
 
 
 class Lake(Section):
@@ -160,33 +156,6 @@ class Scylla(Section):
     compaction: dict[str, str | int] = Field(
         description="Compaction of the tables, for `topshelf store create`, in CQL's own words"
     )
-
-
-class Sessions(Section):
-    kind: Literal["embedded", "redis"] = Field(description="Where the newest events of each user are kept")
-
-
-class Redis(Section):
-    url: str = Field(
-        pattern=r"^(redis|rediss|unix)://[^@]*$", description="Address: redis://HOST:PORT/DB; rediss:// is by TLS"
-    )
-    username: str | None = Field(description="Name to log in with; empty: Redis's default user")
-    password: str | None = Field(description="Password to log in with; empty: no log-in", repr=False)
-    prefix: str = Field(description="Of every key")
-    connect_ms: Positive = Field(description="How long a request waits for a connection")
-    read_ms: Positive = Field(description="How long a request waits for an answer")
-
-
-class Eventlog(Section):
-    kind: Literal["embedded", "kafka"] = Field(description="Where events are made durable before they are accepted")
-
-
-class Kafka(Section):
-    brokers: str = Field(description="Some brokers, HOST:PORT with commas between; the others are found through them")
-    topic: str = Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$", description="Topic of the events")
-    partitions: Positive = Field(description="Partitions of the topic, where `topshelf services up kafka` makes it")
-    timeout_ms: Positive = Field(description="How long an event waits for the brokers' confirmation, at most")
-    conf: dict[str, str] = Field(description="Any further setting of librdkafka, by its own name: security.protocol, …")
 
 
 class Publish(Section):

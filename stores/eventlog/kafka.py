@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollectio
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from conf.settings import Kafka
+from conf.event_settings import Kafka
 from stores.eventlog.base import LOGGED_AT, Event, EventLog, EventLogUnavailable
 from stores.per_process import PerProcess
 

@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from conf.settings import Kafka
+from conf.event_settings import Kafka
 from stores.eventlog.base import EventLogUnavailable
 from stores.eventlog.kafka import ADMIN_SECONDS, client_options
 from stores.eventlog.reading import Batch, EventLogReader

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 HIDING_EVENTS = frozenset({"watch", "rate", "not_interested"})
 """After one of these an item is not recommended again. The batch takes a rated item for a seen one, too."""
@@ -15,8 +15,9 @@ MAX_EVENTS = 100
 """Of one user, beside those that hide an item."""
 
 
-@dataclass(frozen=True)
-class SessionEvent:
+class SessionEvent(NamedTuple):
+    """A tuple, for a request may read hundreds."""
+
     item_no: int
     event_type: str
     """One of EVENT_TYPES."""

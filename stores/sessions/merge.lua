@@ -1,55 +1,66 @@
--- Adds the entries of ARGV[1] to the session KEYS[1]; stores/sessions/packing.py says what an entry is, and does the
--- same in Python. ARGV[2]: numbers of the event types that hide an item, as single characters; ARGV[3]: items hidden
--- at most; ARGV[4]: other events at most. Returns how many entries there are now.
-local SIZE = 21
-local hiding, max_hidden, max_events = {}, tonumber(ARGV[3]), tonumber(ARGV[4])
-for number in ARGV[2]:gmatch('%d') do hiding[tonumber(number)] = true end
+-- Adds the entries of ARGV[1] to the session KEYS[1]; stores/sessions/packing.py says how they lie in it, and does the
+-- same in Python. ARGV[2]: numbers of the event types that hide an item, as single digits; ARGV[3]: items hidden at
+-- most; ARGV[4]: other events at most. Returns how many entries there are now.
+local COUNT, SIZE, ITEM, EVENT = 2, 21, 4, 13
 
-local function later(a, b)
-  if a.time ~= b.time then return a.time > b.time end
-  if a.item ~= b.item then return a.item > b.item end
-  if a.kind ~= b.kind then return a.kind > b.kind end
-  return a.logged > b.logged
+local function later(a, at, b)
+  local item_a, kind_a, time_a, logged_a = struct.unpack('<i4Bdd', a, at)
+  local item_b, kind_b, time_b, logged_b = struct.unpack('<i4Bdd', b)
+  if time_a ~= time_b then return time_a > time_b end
+  if item_a ~= item_b then return item_a > item_b end
+  if kind_a ~= kind_b then return kind_a > kind_b end
+  return logged_a > logged_b
 end
 
-local function entries(packed)
-  local found = {}
-  for at = 1, #packed, SIZE do
-    local item, kind, time, logged = struct.unpack('<i4Bdd', packed, at)
-    found[#found + 1] = {item = item, kind = kind, time = time, logged = logged, bytes = packed:sub(at, at + SIZE - 1)}
+local function place(part, entry)
+  local low, high = 0, #part / SIZE
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if later(part, middle * SIZE + 1, entry) then low = middle + 1 else high = middle end
   end
-  return found
+  return low * SIZE + 1
 end
 
-local old, new = entries(redis.call('GET', KEYS[1]) or ''), entries(ARGV[1])
-table.sort(new, later)
-
-local kept, hidden, hidden_count, others = {}, {}, 0, 0
-local last = {}
-local function keep(entry)
-  if hiding[entry.kind] then
-    if hidden[entry.item] or hidden_count >= max_hidden then return end
-    hidden[entry.item] = true
-    hidden_count = hidden_count + 1
-  else
-    if last.item == entry.item and last.kind == entry.kind and last.time == entry.time then return end
-    last = entry
-    others = others + 1
-    if others > max_events then return end
+local function placed(part, entries, same, most)
+  local edits, seen, chunks, at = {}, {}, {}, 1
+  table.sort(entries, function(a, b) return later(a, 1, b) end)
+  for order, entry in ipairs(entries) do
+    local head = entry:sub(1, same)
+    local found = part:find(head, 1, true)
+    while found and (found - 1) % SIZE ~= 0 do found = part:find(head, found + 1, true) end
+    if not seen[head] and not (found and not later(entry, 1, part:sub(found, found + SIZE - 1))) then
+      if found then edits[#edits + 1] = {place = found, skip = SIZE, bytes = '', order = order} end
+      edits[#edits + 1] = {place = place(part, entry), skip = 0, bytes = entry, order = order}
+    end
+    seen[head] = true
   end
-  kept[#kept + 1] = entry.bytes
+  table.sort(edits, function(a, b)
+    if a.place ~= b.place then return a.place < b.place end
+    if a.skip ~= b.skip then return a.skip < b.skip end
+    return a.order < b.order
+  end)
+  for _, edit in ipairs(edits) do
+    chunks[#chunks + 1] = part:sub(at, edit.place - 1)
+    chunks[#chunks + 1] = edit.bytes
+    at = edit.place + edit.skip
+  end
+  chunks[#chunks + 1] = part:sub(at)
+  return table.concat(chunks):sub(1, tonumber(most) * SIZE)
 end
 
--- What is stored is in order already, and a session may hold thousands.
-local i, j = 1, 1
-while i <= #old or j <= #new do
-  if j > #new or (i <= #old and later(old[i], new[j])) then
-    keep(old[i])
-    i = i + 1
-  else
-    keep(new[j])
-    j = j + 1
-  end
+local session, hiding, others = redis.call('GET', KEYS[1]), '', ''
+if session then
+  local past = COUNT + struct.unpack('<H', session) * SIZE
+  hiding, others = session:sub(COUNT + 1, past), session:sub(past + 1)
 end
-redis.call('SET', KEYS[1], table.concat(kept))
-return #kept
+local hides, rest = {}, {}
+for start = 1, #ARGV[1], SIZE do
+  local entry = ARGV[1]:sub(start, start + SIZE - 1)
+  local into = ARGV[2]:find(tostring(entry:byte(5)), 1, true) and hides or rest
+  into[#into + 1] = entry
+end
+hiding, others = placed(hiding, hides, ITEM, ARGV[3]), placed(others, rest, EVENT, ARGV[4])
+if hiding ~= '' or others ~= '' then
+  redis.call('SET', KEYS[1], struct.pack('<H', #hiding / SIZE) .. hiding .. others)
+end
+return (#hiding + #others) / SIZE

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
 
-from conf.settings import Redis as RedisSettings
+from conf.event_settings import Redis as RedisSettings
 from stores.base import StoreDenied, StoreFull, StoreTimeout, StoreUnavailable
 from stores.per_process import PerProcess
 from stores.sessions import packing

@@ -11,7 +11,8 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from cli.services.programs import KAFKA
-from conf.settings import Kafka, Settings
+from conf.event_settings import Kafka
+from conf.settings import Settings
 from stores.eventlog.base import EventLogUnavailable
 from stores.eventlog.kafka import KafkaEventLog, client_options, create_topic
 from stores.eventlog.kafka_reader import KafkaReader

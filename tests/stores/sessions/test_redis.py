@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from conf.settings import Redis, Settings
+from conf.event_settings import Redis
+from conf.settings import Settings
 from stores.base import StoreDenied, StoreFull, StoreTimeout, StoreUnavailable
 from stores.sessions.base import SessionEvent
 from stores.sessions.redis import RedisSessions
