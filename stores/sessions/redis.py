@@ -30,9 +30,14 @@ _HIDING = "".join(map(str, sorted(packing.HIDING)))
 
 @dataclass(frozen=True)
 class _Client:
-    redis: Redis
+    reading: Redis
+    writing: Redis
     merge: Script
     trim: Script
+
+    def close(self) -> None:
+        self.reading.close()
+        self.writing.close()
 
 
 class RedisSessions(Sessions):
@@ -40,7 +45,7 @@ class RedisSessions(Sessions):
 
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings
-        self._client = PerProcess(self._connect, lambda client: client.redis.close())
+        self._client = PerProcess(self._connect, lambda client: client.close())
 
     def apply(self, user_id: str, events: Sequence[SessionEvent]) -> int:
         arguments: list[bytes | str | int] = [packing.pack(events), _HIDING, *packing.limits()]
@@ -50,7 +55,7 @@ class RedisSessions(Sessions):
         self._ask(lambda client: client.trim(keys=[self._key(user_id)], args=[repr(passed)]))
 
     def read(self, user_id: str) -> tuple[SessionEvent, ...]:
-        packed = self._ask(lambda client: client.redis.get(self._key(user_id)))
+        packed = self._ask(lambda client: client.reading.get(self._key(user_id)))
         return () if packed is None else packing.unpack(packed)
 
     def close(self) -> None:
@@ -60,18 +65,21 @@ class RedisSessions(Sessions):
         return self._settings.prefix + user_id
 
     def _connect(self) -> _Client:
+        reading, writing = self._open(self._settings.read_ms), self._open(self._settings.write_ms)
+        return _Client(reading, writing, writing.register_script(_MERGE), writing.register_script(_TRIM))
+
+    def _open(self, answer_ms: int) -> Redis:
         settings = self._settings
-        redis = Redis.from_url(
+        return Redis.from_url(
             settings.url,
             username=settings.username,
             password=settings.password,
             socket_connect_timeout=settings.connect_ms / 1000,
-            socket_timeout=settings.read_ms / 1000,
+            socket_timeout=answer_ms / 1000,
             retry=Retry(NoBackoff(), 0),
             protocol=2,  # the newer one costs a new connection two more round trips, and nothing here needs it
             driver_info=None,
         )
-        return _Client(redis, redis.register_script(_MERGE), redis.register_script(_TRIM))
 
     def _ask(self, question: Callable[[_Client], Any]) -> Any:
         try:

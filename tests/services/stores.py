@@ -70,8 +70,8 @@ def session_settings(request: pytest.FixtureRequest, settings: Settings, kind: s
     update: dict[str, object] = {"sessions": settings.sessions.model_copy(update={"kind": kind})}
     if kind == "redis":
         port = request.getfixturevalue("redis_server")
-        mine = {"url": f"redis://127.0.0.1:{port}/0", "prefix": f"{uuid.uuid4().hex}:", "read_ms": 2000}
-        update["redis"] = settings.redis.model_copy(update={**mine, "connect_ms": 2000})
+        mine = {"url": f"redis://127.0.0.1:{port}/0", "prefix": f"{uuid.uuid4().hex}:", "connect_ms": 2000}
+        update["redis"] = settings.redis.model_copy(update={**mine, "read_ms": 2000, "write_ms": 2000})
     return settings.model_copy(update=update)
 
 
