@@ -94,6 +94,6 @@ $(STAMPS)/jars: conf/jars.lock $(STAMPS)/project
 	@$(BIN)/topshelf jars
 	@touch $@
 
-$(STAMPS)/services: conf/services/dynamodb.lock conf/services/cassandra.lock $(STAMPS)/project
+$(STAMPS)/services: $(wildcard conf/services/*.lock) $(STAMPS)/project
 	@$(BIN)/topshelf services fetch
 	@touch $@

@@ -1,3 +1,5 @@
+from contextlib import closing
+
 import dagster as dg
 
 from assets.metadata import column_schema
@@ -6,6 +8,7 @@ from assets.resources import Topshelf
 from conf.hours import Hour
 from jobs import ingest
 from jobs.tables import EVENTS
+from stores.opening import open_eventlog_reader
 
 
 def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
@@ -18,13 +21,16 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(EVENTS)},
     )
     def events(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        log = topshelf.settings().eventlog_path
-        result = ingest.run(topshelf.lake(), Hour.parse(context.partition_key), log, topshelf.now())
+        settings, lake = topshelf.settings(), topshelf.lake()
+        with closing(open_eventlog_reader(settings)) as reader:
+            result = ingest.run(lake, reader, settings.eventlog_path, topshelf.now)
         return dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": result.in_hour,
+                "dagster/partition_row_count": ingest.count(lake, Hour.parse(context.partition_key)),
                 "read from the log": result.read,
                 "new": result.new,
+                "passed over": result.passed_over,
+                "watermark": dg.MetadataValue.timestamp(float(result.watermark)),
             }
         )
 

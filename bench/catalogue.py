@@ -113,6 +113,6 @@ def watch(sessions: Sessions, users: Sequence[int], items: int, events: int, now
     """Give each of the users a session of so many events in the last hour."""
     rng = np.random.default_rng(seed)
     for number in users:
-        for age in range(events):
-            kind = ("watch", "click")[age % 2]
-            sessions.apply(user_id(number), SessionEvent(int(rng.integers(items)), kind, now - 60.0 * age))
+        kinds = [("watch", "click")[age % 2] for age in range(events)]
+        done = [SessionEvent(int(rng.integers(items)), kind, now - 60.0 * age) for age, kind in enumerate(kinds)]
+        sessions.apply(user_id(number), done)

@@ -17,6 +17,7 @@ COMMANDS = {
     "demo-world": ("cli.commands.importing:demo_world", "Make a demo data set for trying things out."),
     "import": ("cli.commands.importing:import_", "Read a folder of your data into the lake."),
     "run": ("cli.commands.pipeline:run", "Run one hour: features, models, lists, publication."),
+    "ingest": ("cli.commands.ingest:ingest", "Move what the service logged into the lake."),
     "serve": ("cli.commands.serving:serve", "Start the HTTP service."),
     "token": ("cli.commands.serving:token", "Print a bearer token for a user."),
     "recs": ("cli.commands.serving:recs", "Print a user's recommendations."),
@@ -26,7 +27,7 @@ COMMANDS = {
     "ui": ("cli.commands.pipeline:ui", "Open the pipeline in the Dagster UI."),
     "config": ("cli.commands.config:config", "Show the settings in force and where each comes from."),
     "store": ("cli.commands.store:store", "Make and check the key-value store of the lists."),
-    "services": ("cli.commands.services:services", "Run database servers on this machine, to try a store out."),
+    "services": ("cli.commands.services:services", "Run servers on this machine, to try a store or the event log out."),
     "jars": ("cli.commands.jars:jars", "Fetch the Delta jars that Spark needs."),
     "docs": ("cli.commands.docs:docs", "Write the reference pages that are made from the code."),
 }

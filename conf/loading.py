@@ -16,7 +16,8 @@ import yaml
 from pydantic import ValidationError
 
 from conf.errors import ConfigError
-from conf.settings import Section, Settings
+from conf.section import Section
+from conf.settings import Settings
 
 CONF_DIR = Path(__file__).parent
 PREFIX = "TOPSHELF_"

@@ -10,7 +10,7 @@ import yaml
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
 
 from conf.errors import ConfigError
-from conf.settings import Positive, Section, Share
+from conf.section import Positive, Section, Share
 
 RULES_FILE = Path(__file__).with_name("rules.yaml")
 Context = Literal["home", "search", "similar"]

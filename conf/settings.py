@@ -9,14 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from conf.event_settings import Eventlog, Kafka, Redis, Sessions
+from conf.section import Positive, Section, Share
 
 
 class Lake(Section):
@@ -230,6 +226,10 @@ class Settings(Section):
     store: Store
     dynamodb: Dynamodb
     scylla: Scylla
+    sessions: Sessions
+    redis: Redis
+    eventlog: Eventlog
+    kafka: Kafka
     publish: Publish
     gate: Gate
     shown: Shown

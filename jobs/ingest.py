@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,19 +16,24 @@ from pyspark.sql import functions as F
 from conf.hours import Hour
 from jobs.lake import Lake, write_json
 from jobs.tables import CONTEXT, EVENTS, HISTORY_HOUR
-from stores.eventlog.embedded import read, sealed_and_open_segments
+from stores.eventlog.reading import Batch, EventLogReader
 
 STATE_FILE = "ingested.json"
 KEPT_PASSES = 1000
+EVENTS_A_COMMIT = 200_000
+"""At most, but for the last batch of the reader's."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """read: events found in the log; new: those not seen before; in_hour: rows that the hour's partition holds."""
-
     read: int
+    """Events found in the log."""
     new: int
-    in_hour: int
+    """Those of them that the table did not have."""
+    passed_over: int
+    """Records of the log that are no events, and those that it had dropped before they were read."""
+    watermark: int
+    """Epoch seconds: every event logged before is in the table."""
 
 
 @dataclass
@@ -35,43 +42,80 @@ class _State:
 
     offsets: dict[str, int] = field(default_factory=dict)
     passes: list[float] = field(default_factory=list)
+    skew: float = 0.0
+    """The largest of all readers so far, in seconds."""
 
     @classmethod
-    def load(cls, log: Path) -> _State:
-        file = log / STATE_FILE
+    def load(cls, folder: Path) -> _State:
+        file = folder / STATE_FILE
         return cls(**json.loads(file.read_text())) if file.exists() else cls()
 
-    def save(self, log: Path) -> None:
-        log.mkdir(parents=True, exist_ok=True)
+    def save(self, folder: Path) -> None:
         self.passes = self.passes[-KEPT_PASSES:]
-        write_json(log / STATE_FILE, asdict(self))
+        write_json(folder / STATE_FILE, asdict(self))
 
 
-def run(lake: Lake, hour: Hour, log: Path, now: datetime) -> Result:
-    """Drain the log below the folder `log`, then count what `hour` holds.
+def run(lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], datetime]) -> Result:
+    """Drain the log; one pass at a time, a second one waits.
 
-    Events are stamped with `now`, so what is drained after an hour has ended belongs to a later one. The log is at
-    least once: an event whose event_id is there already is dropped. Offsets are saved after the commit, so a crash in
-    between repeats a segment and loses nothing.
+    Events are stamped with the time at which the pass begins, so what is drained after an hour has ended belongs to a
+    later one. The log is at least once: an event whose event_id is there already is dropped. Positions are saved after
+    the commit, so a crash in between repeats some events and loses none.
+
+    folder: where the positions are kept.
     """
-    state = _State.load(log)
-    found = new = 0
-    for segment in sealed_and_open_segments(log):
-        events, end = read(segment, state.offsets.get(segment.name, 0))
-        if events:
-            found += len(events)
-            new += _append(lake, events, now)
-            state.offsets[segment.name] = end
-            state.save(log)
-    state.passes.append(now.timestamp())
-    state.save(log)
+    with _alone(folder):
+        state, now = _State.load(folder), clock()
+        found = new = passed_over = 0
+        for batch in _joined(reader.read(state.offsets)):
+            found += len(batch.events)
+            passed_over += batch.passed_over
+            if batch.events:
+                new += _append(lake, batch.events, now)
+            state.offsets |= batch.positions
+            state.save(folder)
+        state.passes.append(now.timestamp())
+        state.skew = max(state.skew, reader.skew_seconds)
+        state.save(folder)
+        return Result(found, new, passed_over, int(now.timestamp() - state.skew))
+
+
+def count(lake: Lake, hour: Hour) -> int:
+    """Events that arrived within an hour."""
     arrived = (F.col("ingested_at") >= F.lit(hour.start)) & (F.col("ingested_at") < F.lit(hour.end))
-    return Result(found, new, lake.read(EVENTS).where(arrived).count())
+    return lake.read(EVENTS).where(arrived).count()
 
 
-def watermark(log: Path, hour: Hour) -> int:
+def watermark(folder: Path, hour: Hour) -> int:
     """Epoch seconds: every event logged before this moment is in what `hour` reads. 0: no pass since the log began."""
-    return int(max((began for began in _State.load(log).passes if began < hour.end.timestamp()), default=0))
+    state = _State.load(folder)
+    began = max((began for began in state.passes if began < hour.end.timestamp()), default=state.skew)
+    return int(began - state.skew)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The lock goes when the process does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "ingest.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _joined(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Fewer and larger batches: a commit costs a second, whatever its size."""
+    events: list[dict[str, Any]] = []
+    positions: dict[str, int] = {}
+    passed_over = 0
+    for batch in batches:
+        events += batch.events
+        positions |= batch.positions
+        passed_over += batch.passed_over
+        if len(events) >= EVENTS_A_COMMIT:
+            yield Batch(events, positions, passed_over)
+            events, positions, passed_over = [], {}, 0
+    if positions:
+        yield Batch(events, positions, passed_over)
 
 
 def _append(lake: Lake, events: Sequence[dict[str, Any]], now: datetime) -> int:

@@ -39,7 +39,7 @@ def create_app(
     recommender = Recommender(store, sessions, rules, clock, metrics)
     authenticator = Authenticator(secret, clock)
     app.extensions[EXTENSION] = Service(
-        recommender, follower, sessions, eventlog, authenticator, settings, clock, metrics
+        recommender, follower, store, sessions, eventlog, authenticator, settings, clock, metrics
     )
     for topic in (recommendations, items, events, health):
         app.register_blueprint(topic.blueprint)

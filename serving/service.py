@@ -14,6 +14,7 @@ from serving.follower import Follower, Snapshot
 from serving.metrics import Metrics
 from serving.problems import bad_request, unavailable, unknown_item
 from serving.recommender import Recommender
+from stores.base import Store
 from stores.eventlog.base import EventLog
 from stores.sessions.base import Sessions
 
@@ -25,6 +26,7 @@ MAX_LIMIT = 100
 class Service:
     recommender: Recommender
     follower: Follower
+    store: Store
     sessions: Sessions
     eventlog: EventLog
     authenticator: Authenticator

@@ -8,7 +8,8 @@ from conf.settings import Settings
 from stores.base import PATIENT, Store, Timeouts
 from stores.embedded import EmbeddedStore
 from stores.eventlog.base import EventLog
-from stores.eventlog.embedded import EmbeddedEventLog
+from stores.eventlog.embedded import EmbeddedEventLog, EmbeddedReader
+from stores.eventlog.reading import EventLogReader
 from stores.sessions.base import Sessions
 from stores.sessions.embedded import EmbeddedSessions
 from stores.shown.base import ShownLog
@@ -48,14 +49,31 @@ def open_reader(settings: Settings) -> Store:
 
 
 def open_sessions(settings: Settings) -> Sessions:
+    if settings.sessions.kind == "redis":
+        from stores.sessions.redis import RedisSessions
+
+        return RedisSessions(settings.redis)
     return EmbeddedSessions(settings.sessions_path, settings.store.map_size_gb)
 
 
 def open_eventlog(settings: Settings, writer_id: str, clock: Callable[[], float]) -> EventLog:
     """writer_id: unique among living writers, such as a worker's process id with a random part."""
+    if settings.eventlog.kind == "kafka":
+        from stores.eventlog.kafka import KafkaEventLog
+
+        return KafkaEventLog(settings.kafka, clock)
     return EmbeddedEventLog(settings.eventlog_path, writer_id, clock)
 
 
 def open_shown(settings: Settings, writer_id: str, on_drop: Callable[[int], None]) -> ShownLog:
     """writer_id: as for the event log. on_drop: told how many pages were dropped, from any thread."""
     return EmbeddedShownLog(settings.shown_path, writer_id, settings.shown.buffer, on_drop)
+
+
+def open_eventlog_reader(settings: Settings) -> EventLogReader:
+    """The other end of the log, for whoever moves it into the lake."""
+    if settings.eventlog.kind == "kafka":
+        from stores.eventlog.kafka_reader import KafkaReader
+
+        return KafkaReader(settings.kafka)
+    return EmbeddedReader(settings.eventlog_path)

@@ -1,4 +1,4 @@
-"""`topshelf services`: database servers on this machine, for trying a store out."""
+"""`topshelf services`: servers on this machine, for trying a store or the event log out."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ KINDS = click.Choice(list(PROGRAMS))
 
 @click.group()
 def services() -> None:
-    """Run database servers on this machine, to try a store out or to run the tests.
+    """Run servers on this machine, to try a store or the event log out, or to run the tests.
 
-    dynamodb is DynamoDB Local, scylla is Cassandra, which speaks the same CQL. They run from jars, with Java alone,
-    at the addresses of the settings (dynamodb.endpoint; scylla.hosts and scylla.port), and ask nobody for a
-    password. DynamoDB Local listens on all of the machine's addresses, Cassandra on 127.0.0.1 only.
+    dynamodb is DynamoDB Local, scylla is Cassandra, which speaks the same CQL, kafka is Kafka. They run from jars,
+    with Java alone, at the addresses of the settings (dynamodb.endpoint; scylla.hosts and scylla.port;
+    kafka.brokers), and ask nobody for a password. DynamoDB Local listens on all of the machine's addresses, the
+    others on 127.0.0.1 only.
 
     \b
     topshelf services up dynamodb
@@ -31,11 +32,11 @@ def services() -> None:
 
 
 @services.command()
-@click.argument("names", nargs=-1, type=KINDS, metavar="[dynamodb] [scylla]")
+@click.argument("names", nargs=-1, type=KINDS, metavar="[dynamodb] [scylla] [kafka]")
 @set_option
 @pass_context
 def up(context: Context, names: tuple[str, ...]) -> None:
-    """Start servers and make their tables. Default: the one that store.kind names.
+    """Start servers and make their tables, or their topic. Default: the one that store.kind names.
 
     They go on in the background until `topshelf services down`. Data and log are in services/NAME in the home
     folder, and stay. What is up already stays up.
@@ -51,15 +52,18 @@ def up(context: Context, names: tuple[str, ...]) -> None:
         found = local.status(context.settings, program, context.env)
         click.echo(
             f"{program.title} {'was up already' if before else 'is up'}: {found.address}, process {running.pid}, "
-            f"tables made, data in {found.folder}"
+            f"{'topic' if program.kind == 'kafka' else 'tables'} made, data in {found.folder}"
         )
         if program.kind == "scylla":
             click.echo("Cassandra stands in for Scylla here: it speaks the same CQL")
-        click.echo(f"next: TOPSHELF_STORE={program.kind} make run")
+        if program.kind == "kafka":
+            click.echo("next: export TOPSHELF_EVENTLOG__KIND=kafka, then topshelf serve, and topshelf ingest")
+        else:
+            click.echo(f"next: TOPSHELF_STORE={program.kind} make run")
 
 
 @services.command()
-@click.argument("names", nargs=-1, type=KINDS, metavar="[dynamodb] [scylla]")
+@click.argument("names", nargs=-1, type=KINDS, metavar="[dynamodb] [scylla] [kafka]")
 @set_option
 @pass_context
 def down(context: Context, names: tuple[str, ...]) -> None:
@@ -97,7 +101,7 @@ def status(context: Context, as_json: bool) -> None:
 
 
 @services.command()
-@click.argument("names", nargs=-1, type=KINDS, metavar="[dynamodb] [scylla]")
+@click.argument("names", nargs=-1, type=KINDS, metavar="[dynamodb] [scylla] [kafka]")
 @click.option(
     "--from",
     "source",
@@ -106,7 +110,7 @@ def status(context: Context, as_json: bool) -> None:
 )
 @pass_context
 def fetch(context: Context, names: tuple[str, ...], source: Path | None) -> None:
-    """Fetch the servers' jars and check them. Default: both servers'.
+    """Fetch the servers' jars and check them. Default: all servers'.
 
     They come from Maven Central by the Ivy that PySpark ships, and are checked against conf/services/*.lock. Does
     nothing when they are in place already.

@@ -15,6 +15,7 @@ from cli.services.process import PortTaken, Running, Server, ServerSilent
 from cli.services.programs import LOOPBACK, PROGRAMS, Program, listens
 from conf.errors import ConfigError, PermanentError
 from conf.settings import Settings
+from stores.eventlog.kafka import create_topic
 from stores.opening import open_store
 
 State = Literal["up", "silent", "down", "taken", "elsewhere"]
@@ -68,13 +69,13 @@ def server(settings: Settings, program: Program, env: Mapping[str, str]) -> Serv
 
 
 def up(settings: Settings, program: Program, env: Mapping[str, str]) -> tuple[Running, bool]:
-    """Start the program's server, unless it is up, and make its tables. Returns it, and whether it was up before.
+    """Start the program's server, unless it is up, and make its tables or topic. Returns it, and whether it was up.
 
     Raises:
         ConfigError: the settings name no address on this machine, or there is no Java.
         PortTaken: something else listens there.
         ServerSilent, ServerEnded: it does not answer.
-        TopshelfError: as `Store.create`.
+        TopshelfError: as `Store.create` and `create_topic`.
     """
     port = loopback_port(settings, program.kind)
     ours = server(settings, program, env)
@@ -91,8 +92,11 @@ def up(settings: Settings, program: Program, env: Mapping[str, str]) -> tuple[Ru
             f"{program.title}, process {running.pid}, runs but does not answer (its log: {ours.log}): try again, or "
             f"`topshelf services down {program.kind}`, then up again"
         )
-    with open_store(with_kind(settings, program.kind)) as store:
-        store.create()
+    if program.kind == "kafka":
+        create_topic(settings.kafka)
+    else:
+        with open_store(with_kind(settings, program.kind)) as store:
+            store.create()
     return running, before is not None
 
 
@@ -124,7 +128,7 @@ def with_kind(settings: Settings, kind: str) -> Settings:
 
 
 def loopback_port(settings: Settings, kind: str) -> int:
-    """The port that the settings give a store of this kind, on this machine.
+    """The port that the settings give a server of this kind, on this machine.
 
     Raises:
         ConfigError: the settings name another machine, several, or AWS.
@@ -133,17 +137,21 @@ def loopback_port(settings: Settings, kind: str) -> int:
     if port is None or any(host not in (LOOPBACK, "localhost") for host in hosts):
         raise ConfigError(
             f"{_KEYS[kind]} is {_address(settings, kind)}: `topshelf services` runs servers at {LOOPBACK} only. "
-            f"Set it to that address, or leave this server to whoever runs it and go on with `topshelf store check`"
+            "Set it to that address, or leave this server to whoever runs it"
+            f"{'' if kind == 'kafka' else ' and go on with `topshelf store check`'}"
         )
     return port
 
 
-_KEYS = {"dynamodb": "dynamodb.endpoint", "scylla": "scylla.hosts"}
+_KEYS = {"dynamodb": "dynamodb.endpoint", "scylla": "scylla.hosts", "kafka": "kafka.brokers"}
 
 
 def _hosts_and_port(settings: Settings, kind: str) -> tuple[tuple[str, ...], int | None]:
     if kind == "scylla":
         return settings.scylla.hosts, settings.scylla.port
+    if kind == "kafka":
+        host, _, number = settings.kafka.brokers.rpartition(":")
+        return (host,), int(number) if number.isdecimal() else None
     try:
         url = urlsplit(settings.dynamodb.endpoint or "")
         return (url.hostname or "",), (url.port or 80) if url.scheme == "http" else None
@@ -158,6 +166,8 @@ def _at(kind: str, port: int) -> str:
 def _address(settings: Settings, kind: str) -> str:
     if kind == "scylla":
         return ", ".join(f"{host}:{settings.scylla.port}" for host in settings.scylla.hosts)
+    if kind == "kafka":
+        return settings.kafka.brokers
     return settings.dynamodb.endpoint or "empty, which means AWS itself"
 
 
@@ -177,9 +187,10 @@ def _start(ours: Server, port: int) -> Running:
         return ours.start(port)
     except PortTaken as error:
         key = "scylla.port" if program.kind == "scylla" else _KEYS[program.kind]
+        made = f": `TOPSHELF_STORE={program.kind} topshelf store create` makes the tables"
         raise PortTaken(
-            f"{error}. If it is the {program.title} of another home folder, use it as it is: `TOPSHELF_STORE="
-            f"{program.kind} topshelf store create` makes the tables. Otherwise end it, or set {key} to another port"
+            f"{error}. If it is the {program.title} of another home folder, use it as it is"
+            f"{'' if program.kind == 'kafka' else made}. Otherwise end it, or set {key} to another port"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The servers that run from jars alone: DynamoDB Local, and Cassandra as the peer that speaks Scylla's CQL."""
+"""The servers that run from jars alone: DynamoDB Local, Kafka, and Cassandra as the peer that speaks Scylla's CQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli.ivy import ROOT, JarSet, read_lock
-from cli.services import cassandra
+from cli.services import cassandra, kafka
 
 LOOPBACK = "127.0.0.1"
 LOGBACK = ROOT / "conf" / "services" / "logback.xml"
@@ -21,6 +21,8 @@ SMALL_JAVA = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-U
 _OPTIONS = struct.pack(">BBhBi", 4, 0, 0, 5, 0)
 """An OPTIONS frame of CQL's native protocol, version 4; a SUPPORTED frame answers it."""
 _SUPPORTED = 0x84, 0x06
+_API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 0x70C, -1)
+"""A request for Kafka's API versions, the one that every broker understands; its answer begins with the same number."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Launch:
 @dataclass(frozen=True)
 class Program:
     kind: str
-    """As store.kind has it."""
+    """As store.kind has it, or eventlog.kind."""
     title: str
     jars: JarSet
     megabytes: int
@@ -83,6 +85,11 @@ def _cassandra_command(launch: Launch) -> list[str]:
     ]
 
 
+def _kafka_command(launch: Launch) -> list[str]:
+    settings = kafka.write_settings(launch.data, launch.port, _free_port())
+    return [*SMALL_JAVA, "-cp", f"{launch.jars}/*", kafka.MAIN, str(settings)]
+
+
 def _dynamodb_answers(port: int) -> bool:
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_SECONDS)
     try:
@@ -103,6 +110,16 @@ def _cassandra_answers(port: int) -> bool:
     except OSError:
         return False
     return len(head) == len(_OPTIONS) and (head[0], head[4]) == _SUPPORTED
+
+
+def _kafka_answers(port: int) -> bool:
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=ANSWER_SECONDS) as connection:
+            connection.sendall(_API_VERSIONS)
+            head = connection.recv(8)
+    except OSError:
+        return False
+    return head[4:] == _API_VERSIONS[8:12]
 
 
 def _free_port() -> int:
@@ -150,5 +167,19 @@ CASSANDRA = Program(
     answers=_cassandra_answers,
     start_seconds=180,
 )
-PROGRAMS: Mapping[str, Program] = {program.kind: program for program in (DYNAMODB, CASSANDRA)}
-"""By the store.kind that they serve."""
+KAFKA = Program(
+    "kafka",
+    "Kafka",
+    JarSet(
+        "jars of Kafka",
+        ("org.apache.kafka", "kafka_2.13", "4.4.0"),
+        "conf/services/kafka.lock",
+        by_hand="topshelf services fetch kafka --from FOLDER",
+    ),
+    megabytes=43,
+    command=_kafka_command,
+    answers=_kafka_answers,
+    start_seconds=60,
+)
+PROGRAMS: Mapping[str, Program] = {program.kind: program for program in (DYNAMODB, CASSANDRA, KAFKA)}
+"""By the store.kind, or the eventlog.kind, that they serve."""

@@ -12,22 +12,23 @@ from conf.errors import RetryableError
 Event = Mapping[str, Any]
 """A row of the events table without ingested_at, date and hour; timestamp is text, UTC, ISO 8601."""
 LOGGED_AT = "logged_at"
-"""Member that `append` adds: epoch seconds of the append."""
+"""Member that `append` adds: epoch seconds at which the append began."""
 
 
 class EventLogUnavailable(RetryableError):
-    """The log did not take the events: none of them counts."""
+    """The log does not answer, or does not have all of the events that it was given."""
 
 
 class EventLog(ABC):
-    """One writer's end of the log. Thread-safe; opens on first use."""
+    """One writer's end of the log. Thread-safe; opens on first use, so after a fork."""
 
     @abstractmethod
     def append(self, events: Sequence[Event]) -> None:
         """Append events in order. When this returns they survive a crash of process and machine.
 
         Raises:
-            EventLogUnavailable: they were not appended; trying again is safe.
+            EventLogUnavailable: not all of them are known to be there. Trying again is safe, also where some are: an
+                event that is in the log twice counts once, by its event_id.
         """
 
     @abstractmethod

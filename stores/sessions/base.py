@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 HIDING_EVENTS = frozenset({"watch", "rate", "not_interested"})
 """After one of these an item is not recommended again. The batch takes a rated item for a seen one, too."""
@@ -13,30 +15,52 @@ MAX_EVENTS = 100
 """Of one user, beside those that hide an item."""
 
 
-@dataclass(frozen=True)
-class SessionEvent:
+class SessionEvent(NamedTuple):
+    """A tuple, for a request may read hundreds."""
+
     item_no: int
     event_type: str
     """One of EVENT_TYPES."""
     timestamp: float
     """Epoch seconds at which it happened."""
+    logged_at: float = math.inf
+    """Epoch seconds at which the event log was known to have it: taken after `append` returned, never before."""
 
 
 class Sessions(ABC):
-    """The newest events of each user, shared by all workers. Thread-safe; connects on first use.
+    """The newest events of each user, shared by all workers. Thread-safe; connects on first use, so after a fork.
 
     Events that hide an item are kept apart from the others, so that no number of impressions and clicks pushes one
     out: the newest of each item, for the 5,000 items hidden last. Of the others, the newest 100 are kept.
+
+    Retention: nothing is dropped because time went by. An event leaves a session when a newer one of its item takes
+    its place, when it is beyond those numbers, or when `trim` is told of a moment that it lies before. Whoever calls
+    `trim` answers for that moment: `stores.sessions.retention` gives the one that no list in the user's ring is behind.
     """
 
     @abstractmethod
-    def apply(self, user_id: str, event: SessionEvent) -> None:
-        """Add an event; every read that begins afterwards, in any process, sees it, if it is one that is kept.
+    def apply(self, user_id: str, events: Sequence[SessionEvent]) -> int:
+        """Add events, all or none; every read that begins afterwards, in any process, sees those that are kept.
 
         The same event counts once. An event that hides an item takes the place of an older one of that item.
 
+        Returns:
+            How many events the session holds now.
+
         Raises:
-            StoreUnavailable: it could not be added.
+            StoreTimeout: no answer in time; they may have been added or not.
+            StoreUnavailable, StoreFull: they were not added.
+        """
+
+    @abstractmethod
+    def trim(self, user_id: str, passed: float) -> None:
+        """Drop the events that both happened and were logged before `passed`, epoch seconds.
+
+        Both, for an hour learns from an event only once the hour is later than the event's own timestamp, which may lie
+        some minutes in the future.
+
+        Raises:
+            StoreTimeout, StoreUnavailable: they may still be there, which does no harm.
         """
 
     @abstractmethod
@@ -49,4 +73,4 @@ class Sessions(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Let go of connections and files. The store may be used again: it reconnects."""

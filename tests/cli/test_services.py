@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from typing import Any
 import pytest
 
 from cli.services.process import Server, ServerEnded, ServerSilent
-from cli.services.programs import DYNAMODB, PROGRAMS
+from cli.services.programs import DYNAMODB, KAFKA, PROGRAMS
 from conf.loading import load
 from stores.control import Control
-from stores.opening import open_store
+from stores.opening import open_eventlog, open_eventlog_reader, open_store
 from tests.cli.conftest import Topshelf
 from tests.cli.test_jars import fake_java
 from tests.services.ports import free_port
@@ -84,6 +85,8 @@ def test_the_locks_name_the_versions_of_the_coordinates() -> None:
         (["up", "dynamodb", "--set", "dynamodb.endpoint="], "dynamodb.endpoint is empty, which means AWS itself"),
         (["up", "dynamodb", "--set", "dynamodb.endpoint=http://db.example:8123"], "at 127.0.0.1 only"),
         (["up", "dynamodb", "--set", "dynamodb.endpoint=https://127.0.0.1:8123"], "at 127.0.0.1 only"),
+        (["up", "kafka", "--set", "kafka.brokers=a.example:9192"], "kafka.brokers is a.example:9192: "),
+        (["up", "kafka", "--set", "kafka.brokers=127.0.0.1:9192,b:9192"], "is 127.0.0.1:9192,b:9192: "),
         (["up", "scylla", "--set", "scylla.hosts=[127.0.0.1, 10.0.0.1]"], "is 127.0.0.1:9142, 10.0.0.1:9142: "),
     ],
 )
@@ -188,6 +191,30 @@ def test_a_server_from_up_to_down(
     with open_store(load(os.environ).settings) as store:
         assert store.read_control() == Control.first("s")
 
-    assert topshelf("services", "down").stdout == "DynamoDB Local stopped\nCassandra was not up\n"
+    assert topshelf("services", "down").stdout == "DynamoDB Local stopped\nCassandra was not up\nKafka was not up\n"
     assert states(topshelf)["dynamodb"] == ("down", None)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_kafka_comes_up_with_its_topic_and_keeps_it(
+    topshelf: Topshelf, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_jars(KAFKA)
+    brokers = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("TOPSHELF_KAFKA__BROKERS", brokers)
+    monkeypatch.setenv("TOPSHELF_KAFKA__TIMEOUT_MS", "10000")
+    monkeypatch.setenv("TOPSHELF_EVENTLOG__KIND", "kafka")
+    try:
+        result = topshelf("services", "up", "kafka")
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout.startswith(f"Kafka is up: {brokers}, process ")
+        assert "topic made" in result.stdout
+        settings = load(os.environ).settings
+        with closing(open_eventlog(settings, "w", time.time)) as log:
+            log.append([{"event_id": "e1", "user_id": "ann"}])
+        topshelf("services", "down", "kafka")
+        assert topshelf("services", "up", "kafka").exit_code == 0
+        (batch,) = open_eventlog_reader(settings).read({})
+        assert [event["event_id"] for event in batch.events] == ["e1"]
+    finally:
+        topshelf("services", "down", "kafka")

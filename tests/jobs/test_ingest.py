@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+import pytest
+
 from conf.hours import Hour
+from conf.settings import Settings
 from jobs import ingest
+from jobs.lake import Lake
 from jobs.tables import EVENTS
-from stores.eventlog.embedded import EmbeddedEventLog
+from stores.eventlog.base import EventLog
+from stores.opening import open_eventlog, open_eventlog_reader
+from tests.services.stores import eventlog_settings
 
 FIRST = datetime(2026, 1, 10, 5, 20, tzinfo=UTC)
 SECOND = datetime(2026, 1, 10, 6, 10, tzinfo=UTC)
+EARLY, LATE = Hour.of(FIRST), Hour.of(SECOND)
+Ingest = Callable[[datetime], ingest.Result]
+SKEW = {"embedded": 0, "kafka": 60}
+
+
+@pytest.fixture(params=SKEW)
+def chosen(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """Settings of an empty log of each kind."""
+    return eventlog_settings(request, settings, request.param)
+
+
+@pytest.fixture
+def log(chosen: Settings) -> Iterator[EventLog]:
+    with closing(open_eventlog(chosen, "worker", lambda: 0.0)) as log:
+        yield log
+
+
+@pytest.fixture
+def run(lake: Lake, chosen: Settings) -> Ingest:
+    """One pass at the given time."""
+
+    def run(now: datetime) -> ingest.Result:
+        with closing(open_eventlog_reader(chosen)) as reader:
+            return ingest.run(lake, reader, chosen.eventlog_path, lambda: now)
+
+    return run
 
 
 def event(number: int, **more: Any) -> dict[str, Any]:
@@ -23,32 +57,66 @@ def event(number: int, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_each_event_arrives_once_and_counts_from_its_arrival(lake, tmp_path: Path):
-    folder = tmp_path / "eventlog"
-    log = EmbeddedEventLog(folder, "worker", clock=lambda: 0.0)
-    log.append([event(1), event(2)])
-    early, late = Hour.of(FIRST), Hour.of(SECOND)
+def counts(result: ingest.Result) -> tuple[int, int, int]:
+    return result.read, result.new, result.passed_over
 
-    assert ingest.run(lake, early, folder, FIRST) == ingest.Result(read=2, new=2, in_hour=2)
-    assert ingest.run(lake, early, folder, FIRST) == ingest.Result(read=0, new=0, in_hour=2)
-    log.append([event(2, timestamp="2026-01-10T05:09:00Z"), event(3)])  # the second one was sent again, and restamped
-    assert ingest.run(lake, early, folder, SECOND) == ingest.Result(read=2, new=1, in_hour=2)
-    log.close()
+
+def test_each_event_arrives_once_and_counts_from_its_arrival(
+    lake: Lake, chosen: Settings, log: EventLog, run: Ingest
+) -> None:
+    skew, folder = SKEW[chosen.eventlog.kind], chosen.eventlog_path
+    log.append([event(1), event(2)])
+    first = run(FIRST)
+    assert (counts(first), first.watermark) == ((2, 2, 0), int(FIRST.timestamp()) - skew)
+    assert counts(run(FIRST)) == (0, 0, 0)
+    log.append([event(2, timestamp="2026-01-10T05:09:00Z"), event(3)])  # the first one was sent again, and restamped
+    assert counts(run(SECOND)) == (2, 1, 0)
 
     rows = {row["event_id"]: row for row in lake.read(EVENTS).collect()}
     assert {name: row["hour"] for name, row in rows.items()} == {"e1": 5, "e2": 5, "e3": 6}
     assert rows["e1"]["context"]["position"] == 1
     assert rows["e1"]["timestamp"] == datetime(2026, 1, 10, 5, 1)  # noqa: DTZ001  Spark gives UTC without a zone
-    assert ingest.watermark(folder, early) == int(FIRST.timestamp())
-    assert ingest.watermark(folder, late) == int(SECOND.timestamp())
+    assert [ingest.count(lake, hour) for hour in (EARLY, LATE)] == [2, 1]
+    assert ingest.watermark(folder, EARLY) == int(FIRST.timestamp()) - skew
+    assert ingest.watermark(folder, LATE) == int(SECOND.timestamp()) - skew
     assert ingest.watermark(folder, Hour.parse("2026-01-10T03")) == 0
 
 
-def test_a_crash_before_the_offsets_are_saved_repeats_nothing(lake, tmp_path: Path):
-    folder = tmp_path / "eventlog"
-    log = EmbeddedEventLog(folder, "worker", clock=lambda: 0.0)
+@pytest.mark.parametrize("chosen", ["embedded"], indirect=True)
+def test_a_crash_before_the_positions_are_saved_repeats_nothing(chosen: Settings, log: EventLog, run: Ingest) -> None:
     log.append([event(1), event(2)])
-    log.close()
-    ingest.run(lake, Hour.of(FIRST), folder, FIRST)
-    (folder / ingest.STATE_FILE).unlink()
-    assert ingest.run(lake, Hour.of(FIRST), folder, FIRST) == ingest.Result(read=2, new=0, in_hour=2)
+    run(FIRST)
+    (chosen.eventlog_path / ingest.STATE_FILE).unlink()
+    assert counts(run(FIRST)) == (2, 0, 0)
+
+
+def test_a_pass_that_begins_just_after_the_hour_is_not_in_it(chosen: Settings, run: Ingest) -> None:
+    run(FIRST)
+    run(datetime(2026, 1, 10, 6, 0, 30, tzinfo=UTC))
+    # Though the clocks of two machines may differ by more than those 30 seconds.
+    assert ingest.watermark(chosen.eventlog_path, EARLY) == int(FIRST.timestamp()) - SKEW[chosen.eventlog.kind]
+
+
+@pytest.mark.parametrize("chosen", ["embedded"], indirect=True)
+def test_passes_take_turns(lake: Lake, log: EventLog, run: Ingest) -> None:
+    log.append([event(number) for number in range(5)])
+    results: list[ingest.Result] = []
+    threads = [threading.Thread(target=lambda: results.append(run(FIRST))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(result.read for result in results) == [0, 5]
+    assert lake.read(EVENTS).count() == 5
+
+
+@pytest.mark.parametrize("chosen", ["embedded"], indirect=True)
+def test_batches_are_joined_up_to_a_commits_size(
+    lake: Lake, chosen: Settings, run: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "EVENTS_A_COMMIT", 2)
+    for number in range(1, 4):
+        with closing(open_eventlog(chosen, f"w{number}", lambda: 0.0)) as log:
+            log.append([event(number)])
+    assert counts(run(FIRST)) == (3, 3, 0)
+    assert lake.version(EVENTS) == 1

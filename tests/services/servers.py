@@ -1,16 +1,18 @@
-"""Real DynamoDB and CQL servers: one of each for the suite, and private ones that a test may kill and restart."""
+"""Real DynamoDB, CQL, Kafka and Redis servers: one of each for the suite, and private ones that a test may kill."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cli.services.process import Server
-from cli.services.programs import CASSANDRA, DYNAMODB_IN_MEMORY, Program
-from tests.services.ports import free_port
+from cli.services.programs import CASSANDRA, DYNAMODB_IN_MEMORY, KAFKA, Program
+from tests.services import require_program
+from tests.services.ports import free_port, wait_for_port
 
 
 def require_jars(program: Program) -> None:
@@ -65,4 +67,55 @@ def dynamodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The CQL port, on 127.0.0.1, of the suite's Cassandra."""
     with PrivateServer(CASSANDRA, tmp_path_factory.mktemp("cassandra")) as server:
+        yield server.port
+
+
+class PrivateRedis:
+    """A Redis of one test alone, which forgets everything when it ends: killed as by a crash, started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._program = require_program("redis-server")
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+
+    def start(self) -> None:
+        """Returns once it listens."""
+        options = ("--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no")
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen([self._program, *options], cwd=self._folder, stdout=log, stderr=log)
+        wait_for_port(self.port, self._process, 10)
+
+    def kill(self) -> None:
+        """SIGKILL; returns once the process is gone. Fine when it is not running."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @property
+    def pid(self) -> int:
+        """For signals such as SIGSTOP; fails when it is not running."""
+        assert self._process is not None
+        return self._process.pid
+
+    def __enter__(self) -> PrivateRedis:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port, on 127.0.0.1, of the suite's Redis."""
+    with PrivateRedis(tmp_path_factory.mktemp("redis")) as server:
+        yield server.port
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port, on 127.0.0.1, of the suite's Kafka, which makes no topic by itself."""
+    with PrivateServer(KAFKA, tmp_path_factory.mktemp("kafka")) as server:
         yield server.port

@@ -1,4 +1,4 @@
-"""Settings for an empty store of each kind, on the real servers."""
+"""Settings for an empty store, session store and event log of each kind, on the real servers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from conf.settings import Scylla, Settings
 from stores.base import PATIENT
 from stores.cql_client import CqlClient
 from stores.cql_tables import TABLES, create_tables
+from stores.eventlog.kafka import create_topic
 from stores.opening import open_store
 
 STORES = ("embedded", "dynamodb", "scylla")
@@ -62,3 +63,25 @@ def _scylla(request: pytest.FixtureRequest, scylla: Scylla, port: int, name: str
             create_tables(client)
     request.addfinalizer(lambda: free.append(chosen.keyspace))
     return chosen
+
+
+def session_settings(request: pytest.FixtureRequest, settings: Settings, kind: str) -> Settings:
+    """`settings` with an empty session store of `kind`: embedded, or keys of their own on the suite's Redis."""
+    update: dict[str, object] = {"sessions": settings.sessions.model_copy(update={"kind": kind})}
+    if kind == "redis":
+        port = request.getfixturevalue("redis_server")
+        mine = {"url": f"redis://127.0.0.1:{port}/0", "prefix": f"{uuid.uuid4().hex}:", "connect_ms": 2000}
+        update["redis"] = settings.redis.model_copy(update={**mine, "read_ms": 2000, "write_ms": 2000})
+    return settings.model_copy(update=update)
+
+
+def eventlog_settings(request: pytest.FixtureRequest, settings: Settings, kind: str, partitions: int = 2) -> Settings:
+    """`settings` with an empty event log of `kind`: embedded, or a topic of its own on the suite's Kafka."""
+    update: dict[str, object] = {"eventlog": settings.eventlog.model_copy(update={"kind": kind})}
+    if kind == "kafka":
+        port = request.getfixturevalue("kafka_server")
+        mine = {"brokers": f"127.0.0.1:{port}", "topic": f"t{uuid.uuid4().hex}", "partitions": partitions}
+        kafka = settings.kafka.model_copy(update={**mine, "timeout_ms": 10_000})
+        create_topic(kafka)
+        update["kafka"] = kafka
+    return settings.model_copy(update=update)

@@ -139,7 +139,7 @@ class World:
     store: Store
     generation: int = 0
 
-    def publish(self, lists: dict[str, ListBody], position: int = 0, **changes) -> None:
+    def publish(self, lists: dict[str, ListBody], position: int = 0, watermark: int = 0, **changes) -> None:
         held = self.store.read_control()
         if held is None:
             held = Control.first("test-store")
@@ -147,14 +147,12 @@ class World:
         number = held.attempts + 1
         loading = replace(held, version=held.version + 1, attempts=number, lease=number)
         self.store.swap_control(held, loading)
-        rows = [Row(user, 0, position, encode_row(encode_body(one), number, 0)) for user, one in lists.items()]
+        rows = [Row(user, 0, position, encode_row(encode_body(one), number, watermark)) for user, one in lists.items()]
         assert self.store.write(rows, number).written == len(rows)
         made = content(**changes)
         artefact_id = write_artefact(self.settings.artefacts_path, made)
         generation = Generation(number, artefact_id, made.model_version, made.made_for, NOW.isoformat())
-        live = (*loading.live, generation)
-        current = replace(loading, version=loading.version + 1, current=number, lease=None, live=live)
-        self.store.swap_control(loading, current)
+        self.store.swap_control(loading, loading.switched(generation))
         self.generation = number
 
     def token(self, user: str, scope: str = "user", at: datetime | None = None) -> str:

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from stores.base import StoreUnavailable
+from stores.base import StoreTimeout, StoreUnavailable
 from stores.eventlog.embedded import read, sealed_and_open_segments
+from stores.opening import open_sessions
+from stores.sessions.base import SessionEvent
 
 HOME = "/api/v1/recommendations"
 EVENTS = "/api/v1/events"
@@ -81,7 +83,9 @@ def test_the_same_event_has_the_same_id_and_a_given_one_is_kept(client):
         ({"rating": 6}, 400, "rating"),
         ({"watch_duration_sec": -1}, 400, "watch_duration_sec"),
         ({"context": {"position": "third"}}, 400, "context.position"),
-        ({"user_id": "bob"}, 400, "user_id"),
+        ({"user_id": "bob"}, 403, "user_id"),
+        ({"user_id": 7}, 400, "user_id"),
+        ({"user_id": "x" * 65}, 400, "user_id"),
     ],
 )
 def test_an_event_that_is_wrong_is_refused_by_name_and_not_logged(world, client, changes, status, named):
@@ -97,7 +101,7 @@ def test_a_body_that_is_no_event_is_refused(client, body):
 
 
 def test_a_body_that_is_too_large_is_refused(client):
-    answer = client(EVENTS, method="POST", data=b" " * 70_000)
+    answer = client(EVENTS, method="POST", data=b" " * 600_000)
     assert (answer.status_code, answer.content_type) == (413, "application/problem+json")
 
 
@@ -111,7 +115,7 @@ def test_a_log_that_is_away_takes_nothing_and_asks_to_try_again(world, client):
 
 def test_a_session_store_that_is_away_is_told_of(world, make_client):
     class Away:
-        def apply(self, user_id, event):
+        def apply(self, user_id, events):
             raise StoreUnavailable("gone")
 
     client = make_client(sessions=Away())
@@ -123,3 +127,113 @@ def test_a_session_store_that_is_away_is_told_of(world, make_client):
 
 def test_events_need_a_token(client):
     assert client(EVENTS, user=None, method="POST", data=json.dumps(WATCH)).status_code == 401
+
+
+def batch(client, *changes, **kwargs):
+    return client(EVENTS, method="POST", json={"events": [{**WATCH, **change} for change in changes]}, **kwargs)
+
+
+def test_a_batch_is_one_append_and_answers_for_each_event(world, client, monkeypatch):
+    syncs = []
+    monkeypatch.setattr("os.fdatasync", syncs.append)
+    answer = batch(client, {}, {"item_id": "m4", "event_type": "click"}, {"event_id": "mine"})
+    assert answer.status_code == 202
+    assert [event["reflected"] for event in answer.json["events"]] == [True] * 3
+    assert [event["event_id"] for event in answer.json["events"]] == [event["event_id"] for event in logged(world)]
+    assert answer.json["events"][0]["event_id"] == send(client).json["event_id"]
+    assert len(syncs) == 2
+    assert "m5" not in client.items(HOME)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "named"),
+    [
+        ({"item_id": 5}, 400, "events.1.item_id"),
+        ({"item_id": "nothing"}, 400, "events.1.item_id: there is no item 'nothing'"),
+        ({"timestamp": "2026-11-23T13:41:00Z"}, 400, "events.1.timestamp lies"),
+        ({"context": {"position": -1}}, 400, "events.1.context.position"),
+        ({"event_type": "rate"}, 400, "events.1: "),
+        ({"user_id": "bob"}, 403, "events.1.user_id"),
+    ],
+)
+def test_one_wrong_event_of_a_batch_is_named_and_nothing_is_kept(world, client, changes, status, named):
+    answer = batch(client, {}, changes, {})
+    assert answer.status_code == status
+    assert named in answer.json["detail"]
+    assert logged(world) == []
+    assert client.items(HOME)[0] == "m5"
+
+
+def test_a_batch_has_one_to_five_hundred_events(world, client):
+    assert batch(client).status_code == 400
+    assert batch(client, *[{}] * 501).status_code == 400
+    assert logged(world) == []
+    assert batch(client, *[{}] * 500).status_code == 202
+    assert len(logged(world)) == 500
+
+
+def test_an_event_may_say_events_itself(client):
+    assert send(client, context={"page": "events"}).status_code == 202
+
+
+def test_a_service_says_whose_events_they_are(world, client):
+    answer = batch(client, {"user_id": "ann"}, {"user_id": "kid", "item_id": "m3"}, user="billing", scope="service")
+    assert answer.status_code == 202
+    assert [event["user_id"] for event in logged(world)] == ["ann", "kid"]
+    assert "m5" not in client.items(HOME)
+    assert "m3" in client.items(HOME)
+    assert "m3" not in client.items(HOME, user="kid")
+    assert answer.json["events"][0]["event_id"] == send(client, user_id="ann").json["event_id"]
+    nobodys = batch(client, {"user_id": "ann"}, {}, user="billing", scope="service")
+    assert (nobodys.status_code, "events.1.user_id" in nobodys.json["detail"]) == (400, True)
+
+
+def test_one_user_whose_session_fails_ends_the_waiting(world, make_client):
+    asked = []
+
+    class Slow:
+        def apply(self, user_id, events):
+            asked.append(user_id)
+            if user_id != "ann":
+                raise StoreTimeout("late")
+            return len(events)
+
+    client = make_client(sessions=Slow())
+    events = [{"user_id": user} for user in ("ann", "bob", "cat", "ann")]
+    answer = batch(client, *events, user="billing", scope="service")
+    assert [event["reflected"] for event in answer.json["events"]] == [True, False, False, True]
+    assert asked == ["ann", "bob"]
+    assert client.count("topshelf_events_unreflected") == 2
+    assert len(logged(world)) == 4
+
+
+def test_a_long_session_forgets_what_every_list_of_the_ring_knows(world, client, make_body):
+    mine, sessions = make_body([3, 4, 5]), open_sessions(world.settings)
+    sessions.apply("ann", [SessionEvent(number, "watch", 1.0, logged_at=100.0) for number in range(100, 400)])
+
+    def held_after(**event):
+        client.follower.poll()
+        assert send(client, **event).json["reflected"] is True
+        return len(sessions.read("ann"))
+
+    assert held_after() == 301, "the row was made before any of it"
+    world.publish({"ann": mine}, position=1, watermark=200)
+    world.publish({"ann": mine}, position=2, watermark=200)
+    assert held_after(item_id="m4") == 302, "a rollback would show the row that was made before any of it"
+    world.publish({"ann": mine}, position=0, watermark=200)
+    assert held_after(item_id="m3") == 3
+    assert {event.item_no for event in sessions.read("ann")} == {3, 4, 5}
+
+
+def test_a_trim_that_fails_is_counted_and_the_event_is_reflected(world, make_client):
+    class NoRing:
+        def __getattr__(self, name):
+            return getattr(world.store, name)
+
+        def ring(self, user_id, variant=0):
+            raise StoreTimeout("late")
+
+    open_sessions(world.settings).apply("ann", [SessionEvent(number, "watch", 1.0) for number in range(100, 400)])
+    client = make_client(store=NoRing())
+    assert send(client).json["reflected"] is True
+    assert client.count("topshelf_lookups", what="retention", outcome="late") == 1

@@ -1,0 +1,37 @@
+"""Settings of what happens to events: where they are logged, and where each user's newest are kept."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from conf.section import Positive, Section
+
+
+class Sessions(Section):
+    kind: Literal["embedded", "redis"] = Field(description="Where the newest events of each user are kept")
+
+
+class Redis(Section):
+    url: str = Field(
+        pattern=r"^(redis|rediss|unix)://[^@]*$", description="Address: redis://HOST:PORT/DB; rediss:// is by TLS"
+    )
+    username: str | None = Field(description="Name to log in with; empty: Redis's default user")
+    password: str | None = Field(description="Password to log in with; empty: no log-in", repr=False)
+    prefix: str = Field(description="Of every key")
+    connect_ms: Positive = Field(description="How long a request waits for a connection")
+    read_ms: Positive = Field(description="How long a page waits for its user's session")
+    write_ms: Positive = Field(description="How long a POST waits for its events to be in the session")
+
+
+class Eventlog(Section):
+    kind: Literal["embedded", "kafka"] = Field(description="Where events are made durable before they are accepted")
+
+
+class Kafka(Section):
+    brokers: str = Field(description="Some brokers, HOST:PORT with commas between; the others are found through them")
+    topic: str = Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$", description="Topic of the events")
+    partitions: Positive = Field(description="Partitions of the topic, where `topshelf services up kafka` makes it")
+    timeout_ms: Positive = Field(description="How long an event waits for the brokers' confirmation, at most")
+    conf: dict[str, str] = Field(description="Any further setting of librdkafka, by its own name: security.protocol, …")

@@ -1,0 +1,44 @@
+"""The log's other end: what is new since the last pass over it, for whoever moves it into the lake."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events of some part of the log, in its order."""
+
+    events: list[dict[str, Any]]
+    """As `append` took them, with logged_at."""
+    positions: dict[str, int]
+    """Where to go on in the parts of the log that this batch is from, once its events are safe elsewhere."""
+    passed_over: int = 0
+    """Records that are no events, and those that the log had dropped before they could be read."""
+
+
+class EventLogReader(ABC):
+    """Reads the log without changing it: whoever reads keeps the positions. Not thread-safe."""
+
+    skew_seconds: float
+    """How far the clocks of those who append may be behind the reader's: what they log so long before a `read` begins,
+    by their clocks, is in it."""
+
+    @abstractmethod
+    def read(self, positions: Mapping[str, int]) -> Iterator[Batch]:
+        """What was appended since `positions` (an unknown part of the log: since its beginning).
+
+        Every event whose `append` returned before the first batch is asked for is in some batch; a batch may be long,
+        but holds no more than fits in memory. At least once: an event may be in the log twice, under one event_id.
+
+        Raises:
+            DataError: the log is damaged; the text says where.
+            EventLogUnavailable: it cannot be read now; batches before that stay good.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections."""
