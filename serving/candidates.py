@@ -14,7 +14,7 @@ from serving.follower import Snapshot
 from stores.artefact import Artefact
 from stores.records import ListBody, logit_of
 
-PERSONALIZED, SEGMENT, POPULAR, SIMILAR = "personalized", "segment", "popular", "similar"
+PERSONALIZED, CACHED, SEGMENT, POPULAR, SIMILAR = "personalized", "cached", "segment", "popular", "similar"
 REASONS = (*LABELS, "segment", "alike")
 """Wordings of conf/rules.yaml. The first six are the sources of a stored list."""
 _SEGMENT_REASON, _ALIKE_REASON = len(LABELS), len(LABELS) + 1
@@ -36,15 +36,20 @@ class Candidates:
     """As in a stored list; None: there are none."""
 
 
-def personal(snapshot: Snapshot, body: ListBody, page: str, now: float) -> Candidates:
-    """The stored list in the order of logit + c(context)·v(i); the score is its probability."""
+def personal(snapshot: Snapshot, body: ListBody, page: str, now: float, cached: bool = False) -> Candidates:
+    """The stored list in the order of logit + c(context)·v(i); the score is its probability.
+
+    cached: it was remembered, because the store did not answer.
+    """
     moment = datetime.fromtimestamp(now, UTC)
     term = snapshot.context_term(page, moment.hour // _HOURS_A_DAYPART, moment.weekday())
     # Items newer than this artefact get any term: the filter drops them.
     logit = logit_of(body.score) + term[np.minimum(body.item_no, len(term) - 1)]
     order = np.argsort(-logit, kind="stable")
     score = (1 / (1 + np.exp(-logit[order]))).astype(np.float32)
-    return Candidates(PERSONALIZED, body.item_no[order], body.source[order], score, body.anchor[order])
+    return Candidates(
+        CACHED if cached else PERSONALIZED, body.item_no[order], body.source[order], score, body.anchor[order]
+    )
 
 
 def similar(artefact: Artefact, item_no: int) -> Candidates:

@@ -56,7 +56,7 @@ def _command(settings: Settings, folder: Path, descriptor: int) -> list[str]:
     options = {
         "--config": "python:serving.gunicorn_conf",
         "--bind": f"fd://{descriptor}",
-        "--worker-class": "gthread",
+        "--worker-class": "serving.worker.Worker",
         "--workers": settings.serving.workers,
         "--threads": settings.serving.threads,
         "--graceful-timeout": GRACEFUL_SECONDS,

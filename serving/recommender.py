@@ -17,12 +17,10 @@ from conf.vocabulary import NO_ANCHOR, Source
 from models.rerank import allowed, diversify
 from serving.candidates import REASONS, Candidates, fallbacks, of_genre, personal, similar
 from serving.follower import Snapshot
-from serving.lookup import STRANGER, Known, Outcome, Viewer, know
+from serving.lookup import STRANGER, Known, Lookup, Outcome, Viewer
 from serving.metrics import Metrics
 from stores.artefact import Artefact
-from stores.base import Store
 from stores.records import ListBody
-from stores.sessions.base import Sessions
 
 HOME = "home"
 
@@ -39,6 +37,8 @@ class Page:
     outcome: Outcome
     """Of the look-up of the user's list."""
     snapshot: Snapshot
+    age_seconds: float | None = None
+    """Of a list that was remembered because the store did not answer; None for any other."""
 
 
 class Recommender:
@@ -47,20 +47,17 @@ class Recommender:
     clock: epoch seconds; it decides about licences and the context term.
     """
 
-    def __init__(
-        self, store: Store, sessions: Sessions, rules: Rules, clock: Callable[[], float], metrics: Metrics
-    ) -> None:
-        self._store = store
-        self._sessions = sessions
+    def __init__(self, lookup: Lookup, rules: Rules, clock: Callable[[], float], metrics: Metrics) -> None:
+        self._lookup = lookup
         self._rules = rules
         self._clock = clock
         self._metrics = metrics
 
     def home(self, snapshot: Snapshot, user_id: str, limit: int) -> Page:
         """The user's home page: their own list, filled up from their segment's and the popular items."""
-        known = know(user_id, snapshot, self._store, self._sessions, self._metrics)
+        known = self._lookup.know(user_id, snapshot)
         now = self._clock()
-        own = () if known.body is None else (personal(snapshot, known.body, HOME, now),)
+        own = () if known.body is None else (personal(snapshot, known.body, HOME, now, known.age_seconds is not None),)
         tiers = chain(own, fallbacks(snapshot.artefact, known.viewer.segment))
         pool = _fill(tiers, snapshot, known.viewer, now=now, limit=limit, exclude=known.viewer.hidden)
         diversity = self._rules.diversity
@@ -77,7 +74,7 @@ class Recommender:
         artefact = snapshot.artefact
         known = STRANGER
         if user_id is not None:
-            known = know(user_id, snapshot, self._store, self._sessions, self._metrics)
+            known = self._lookup.know(user_id, snapshot)
         tiers: Iterable[Candidates] = (similar(artefact, item_no),)
         if fill_up:
             genre = int(artefact.primary_genre[item_no])
@@ -100,6 +97,7 @@ class Recommender:
             source=pool.source,
             outcome=known.outcome,
             snapshot=snapshot,
+            age_seconds=known.age_seconds,
         )
 
 
