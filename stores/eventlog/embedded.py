@@ -72,8 +72,8 @@ class EmbeddedEventLog(EventLog):
             self._let_go()
 
     def _segment(self) -> int:
-        if self._file is not None and self._size >= self._segment_bytes:
-            self._let_go()
+        if self._file is not None and (self._size >= self._segment_bytes or os.fstat(self._file).st_nlink == 0):
+            self._let_go()  # full, or deleted by somebody: what is written to it now would be gone
         if self._file is None:
             self._open()
         assert self._file is not None

@@ -42,11 +42,11 @@ class Faulty:
 
 
 class Parts:
-    def __init__(self, world, **settings):
+    def __init__(self, world):
         self.world, self.clock, self.metrics = world, Clock(), Metrics()
         self.store = Faulty(world.store, self.clock)
         self.sessions = Faulty(open_sessions(world.settings), self.clock)
-        serving = world.settings.serving.model_copy(update=settings)
+        serving = world.settings.serving.model_copy(update={"breaker_failures": 5})
         self.lookup = Lookup(self.store, self.sessions, serving, self.metrics, self.clock)
 
     def know(self, user="ann"):
