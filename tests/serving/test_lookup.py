@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from conf.errors import ConfigError
 from serving.cache import RingCache
 from serving.follower import Snapshot
 from serving.lookup import Lookup, Outcome
@@ -152,3 +153,8 @@ def test_the_cache_keeps_the_newest_users_each_for_a_time():
     assert cache.get("a") is None
     cache.put("c", {})
     assert len(cache) == 0
+
+
+def test_look_ups_that_leave_no_time_for_the_answer_are_refused(tmp_path, make_home):
+    with pytest.raises(ConfigError, match=r"serving\.list_ms \(70\) and serving\.session_ms \(10\) leave nothing"):
+        make_home(tmp_path, "serving.list_ms=70")
