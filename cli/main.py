@@ -24,6 +24,7 @@ COMMANDS = {
     "sql": ("cli.commands.sql:sql", "Ask the tables a question in SQL."),
     "generations": ("cli.commands.generations:generations", "Show every publication and how it stands."),
     "rollback": ("cli.commands.generations:rollback", "Send readers back to an earlier generation."),
+    "takedown": ("cli.commands.takedown:takedown", "Take items out of every answer, at once."),
     "ui": ("cli.commands.pipeline:ui", "Open the pipeline in the Dagster UI."),
     "config": ("cli.commands.config:config", "Show the settings in force and where each comes from."),
     "store": ("cli.commands.store:store", "Make and check the key-value store of the lists."),

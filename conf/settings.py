@@ -112,16 +112,32 @@ class Serving(Section):
     threads: Positive = Field(description="Threads in each worker")
     token_secret: str | None = Field(description="HS256 secret; empty: made once, kept in the home folder", repr=False)
     token_hours: Positive = Field(description="How long a token from `topshelf token` is good for")
-    follow_seconds: float = Field(gt=0, description="How often a worker looks for a new generation")
+    follow_seconds: float = Field(
+        gt=0, description="How often a worker looks for a new generation, and for items taken down"
+    )
+    answer_ms: Positive = Field(description="How long an answer may take, all look-ups together")
+    list_ms: Positive = Field(description="How long a look-up waits for a user's row, and likewise for a connection")
+    session_ms: Positive = Field(description="How long a look-up waits for a user's session")
+    breaker_failures: Positive = Field(description="Look-ups that fail in a row before none is made for a while")
+    breaker_seconds: float = Field(gt=0, description="How long none is made then, before one is tried")
+    cache_users: Positive = Field(description="Users whose rows each worker remembers, in case the store fails")
+    cache_seconds: float = Field(gt=0, description="How long it remembers them")
     max_body_bytes: Positive = Field(description="Largest request body")
+
+    @model_validator(mode="after")
+    def _look_ups_leave_time(self) -> Serving:
+        if self.list_ms + self.session_ms >= self.answer_ms:
+            raise ValueError(
+                f"serving.list_ms ({self.list_ms}) and serving.session_ms ({self.session_ms}) leave nothing of "
+                f"serving.answer_ms ({self.answer_ms}): an answer is more than its look-ups"
+            )
+        return self
 
 
 class Store(Section):
     kind: Literal["embedded", "dynamodb", "scylla"] = Field(description="Which key-value store holds the lists")
     path: str = Field(description="Folder of the embedded store; relative to the home folder")
     map_size_gb: Positive = Field(description="Largest size the embedded store may grow to")
-    connect_ms: Positive = Field(description="How long the service waits for a connection")
-    read_ms: Positive = Field(description="How long the service waits for a user's row")
 
 
 class Dynamodb(Section):

@@ -26,8 +26,9 @@ from jobs.ledger import Ledger, first_entry
 from jobs.load import Listener, Load, load
 from jobs.manifests import Scored, built_from, remove_unused
 from jobs.readback import read_back
+from jobs.switch import still_held, switch
 from jobs.tables import PUBLISHED, RECOMMENDATIONS
-from stores.base import ControlConflict, LeaseLost, Store, StoreUnavailable
+from stores.base import ControlConflict, LeaseLost, Store
 from stores.control import Control, Generation
 
 
@@ -161,20 +162,13 @@ class _Attempt:
         made = Generation(
             self.number, self.scored.artefact_id, self.scored.model_version, str(self.hour), self.now().isoformat()
         )
-        after = self.leased.switched(made)
         unchanged = self.scored.scored - (counts.planned - counts.carried)
         done = load(self.lake, self.settings, self.number, self.watermark, counts.planned, unchanged, self.listener)
         self._account(counts, done)
-        self.compared = read_back(self.lake, self.settings, self.store, self.number, after)
+        self.compared = read_back(self.lake, self.settings, self.store, self.number, self.leased.switched(made))
         self._note("verified")
         self.ledger.write()
-        try:
-            self.store.swap_control(self.leased, after)
-        except StoreUnavailable:
-            # The answer may have been lost on its way back, after the switch.
-            if self.store.read_control() != after:
-                raise
-        return after
+        return switch(self.store, self.leased, made)
 
     def finish(self, after: Control) -> Result:
         """Remember what is live. Nothing in here can take the switch back; the next run repeats what is left of it."""
@@ -275,8 +269,8 @@ class _Attempt:
             found = self.store.read_control()
             if found is not None and found.current == self.number:
                 return None  # it was switched to, without our hearing of it: the next run merges it
-            if found == self.leased:
-                self.store.swap_control(self.leased, self.leased.given_up())
+            if found is not None and still_held(found, self.leased):
+                self.store.swap_control(found, found.given_up())
             elif not isinstance(error, GateFailed):
                 holder = f"attempt {found.lease} took over" if found and found.lease else "an operator ended it"
                 said = f"attempt {self.number} was stopped: {holder}; what readers see is not touched by it"

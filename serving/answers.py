@@ -29,7 +29,7 @@ def recommendations(page: Page, request_id: str) -> bytes:
         for number, score, reason in zip(page.item_no, page.score, page.reason, strict=True)
     )
     return (
-        b'{"recommendations":[%s],"request_id":%s,"model_version":%s,"generation":%d,"generated_at":%s,"source":%s}'
+        b'{"recommendations":[%s],"request_id":%s,"model_version":%s,"generation":%d,"generated_at":%s,"source":%s%s}'
         % (
             items,
             _text.__wrapped__(request_id),
@@ -37,6 +37,7 @@ def recommendations(page: Page, request_id: str) -> bytes:
             generation.number,
             _text(generation.made_at),
             _text(page.source),
+            b"" if page.age_seconds is None else b',"age_seconds":%d' % page.age_seconds,
         )
     )
 

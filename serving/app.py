@@ -12,6 +12,7 @@ from conf.settings import Settings
 from serving import problems
 from serving.auth import Authenticator
 from serving.follower import Follower
+from serving.lookup import Lookup
 from serving.metrics import Metrics
 from serving.recommender import Recommender
 from serving.routes import events, health, items, recommendations
@@ -36,7 +37,7 @@ def create_app(
     """The service over the given parts. It opens nothing and starts nothing: that is its caller's part."""
     app = Flask("serving", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.serving.max_body_bytes
-    recommender = Recommender(store, sessions, rules, clock, metrics)
+    recommender = Recommender(Lookup(store, sessions, settings.serving, metrics), rules, clock, metrics)
     authenticator = Authenticator(secret, clock)
     app.extensions[EXTENSION] = Service(
         recommender, follower, store, sessions, eventlog, authenticator, settings, clock, metrics

@@ -16,8 +16,9 @@ from serving.visit import Visit
 from stores.artefact import Artefact
 from stores.records import logit_of, probability, unpack_vector
 
-PERSONALIZED, SESSION, SEGMENT, POPULAR, SIMILAR, SEARCH = (
+PERSONALIZED, CACHED, SESSION, SEGMENT, POPULAR, SIMILAR, SEARCH = (
     "personalized",
+    "cached",
     "session",
     "segment",
     "popular",
@@ -93,7 +94,8 @@ def personal(visit: Visit) -> Candidates:
     log_odds = scored.log_odds()
     order = np.argsort(-log_odds, kind="stable")
     chance = (1 / (1 + np.exp(-log_odds[order]))).astype(np.float32)
-    return Candidates(PERSONALIZED, scored.item_no[order], scored.reason[order], chance, scored.anchor[order])
+    tier = PERSONALIZED if visit.known.age_seconds is None else CACHED
+    return Candidates(tier, scored.item_no[order], scored.reason[order], chance, scored.anchor[order])
 
 
 def score(visit: Visit) -> Scored:

@@ -6,20 +6,23 @@ import logging
 import os
 import threading
 import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import DataError, PermanentError, RetryableError, TopshelfError
+from serving.artefacts import Artefacts
 from serving.metrics import Metrics
-from stores.artefact import Artefact, load_artefact
+from stores.artefact import Artefact
 from stores.base import Store
 from stores.control import Control, Generation
 
 log = logging.getLogger(__name__)
 LAST_CONTROL_FILE = "last-control.json"
-KEPT_ARTEFACTS = 2
 
 
 class Snapshot:
@@ -29,8 +32,8 @@ class Snapshot:
         self.control = control
         self.generation = generation
         self.artefact = artefact
-        self.active = artefact.active
-        """(n,) which items may be shown at all."""
+        self.active = _without(artefact, control.takedowns)
+        """(n,) which items may be shown at all: those of the catalogue that are not taken down."""
         self._terms: dict[str, tuple[tuple[int, int], NDArray[np.float32]]] = {}
 
     def context_term(self, page: str, daypart: int, weekday: int) -> NDArray[np.float32]:
@@ -45,8 +48,10 @@ class Snapshot:
 class Follower:
     """Polls the control record and has the artefact of its current generation loaded before it is served.
 
-    A generation whose artefact cannot be loaded is not served: the one before stays. The last control record is
-    kept beside the artefacts, so that a worker which starts while the store is away still has something to serve.
+    A generation whose artefact cannot be loaded is not served: the newest before it that can be is, and takedowns and
+    bad generations hold all the same. The last control record is kept beside the artefacts, so that a worker which
+    starts while the store is away has something to serve. Without even that, the newest artefact that is there is
+    served as generation 0: its popular lists, and no user's row, for nobody knows which rows may be seen.
     """
 
     def __init__(self, store: Store, root: Path, interval: float, metrics: Metrics) -> None:
@@ -54,26 +59,43 @@ class Follower:
         self._root = root
         self._interval = interval
         self._metrics = metrics
-        self._artefacts: dict[str, Artefact] = {}
+        self._artefacts = Artefacts(root)
+        self._followed: Control | None = None
+        """What is followed in full; None while something of it is missing."""
+        self._noted: Control | None = None
+        """What is in the file."""
+        self._shown: tuple[Snapshot, ...] = ()
+        """What is served, then what this process still has of the generation before it."""
         self._polling = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self.snapshot: Snapshot | None = None
-        """What is served now; None before the first generation."""
         self.problem: str | None = "no look at the store yet"
         """Why the last look failed; None when it did not."""
         self.lasting = False
         """Whether what failed stays so until somebody puts it right."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What is served now; None before the first generation."""
+        shown = self._shown
+        return shown[0] if shown else None
+
+    def snapshot_of(self, generation: int) -> Snapshot | None:
+        """The snapshot of the current generation, or of the one before, as long as this process still has it.
+
+        None for any other, and from one look to the next for one that is bad.
+        """
+        return next((each for each in self._shown if each.generation.number == generation), None)
 
     def poll(self) -> None:
         """Look once. A failure is left in `problem` and counted; what was served goes on being served."""
         with self._polling:
             try:
                 self._follow()
-                self.problem, self.lasting = None, False
             except (TopshelfError, OSError) as error:
-                self.problem, self.lasting = str(error), isinstance(error, PermanentError)
-                self._metrics.follow_failures.inc()
+                self._note(str(error), isinstance(error, PermanentError))
+            else:
+                self._note(None, False)
 
     def start(self) -> None:
         """Look every `interval` seconds in a thread of this process, until `stop`."""
@@ -91,51 +113,114 @@ class Follower:
                 self.poll()
             except Exception as error:  # the thread must outlive a fault of ours, and /readyz must tell of it
                 log.exception("following the control record failed")
-                self.problem, self.lasting = f"{type(error).__name__}: {error}", False
+                self._note(f"{type(error).__name__}: {error}", False)
+
+    def _note(self, problem: str | None, lasting: bool) -> None:
+        self.problem, self.lasting = problem, lasting
+        self._metrics.following.set(problem is None)
+        if problem is not None:
+            self._metrics.follow_failures.inc()
 
     def _follow(self) -> None:
         try:
             control = self._store.read_control()
         except TopshelfError:
             if self.snapshot is None:
-                self._serve(self._remembered())
+                self._serve_what_is_here()
             raise
         if control is None or control.current == 0:
-            raise RetryableError("nothing has been published to this store yet: run `topshelf run`")
-        if self.snapshot is None or control != self.snapshot.control:
-            self._serve(control)
+            if self.snapshot is None:
+                self._serve_remembered()
+            raise RetryableError(
+                "nothing has been published to this store yet: run `topshelf run`"
+                if self.snapshot is None
+                else "the store has no control record any more, the last one goes on: run `topshelf run`"
+            )
+        if control != self._followed:
+            self._followed = None
+            try:
+                self._serve(control)
+            except DataError:
+                with suppress(OSError):  # what cannot be served is the graver of the two
+                    self._remember(control)
+                raise
             self._remember(control)
+            self._followed = control
 
-    def _serve(self, control: Control | None) -> None:
-        if control is None:
-            return
-        generation = control.generation()
-        if generation is None:
+    def _serve(self, control: Control) -> None:
+        """Serve the current generation.
+
+        Raises:
+            DataError: it cannot be. What can be is served: the newest one before it, or else the catalogue at hand,
+                by this record all the same.
+        """
+        current = control.generation()
+        if current is None:
             raise DataError(f"the control record does not describe its current generation {control.current}")
-        artefact = self._artefacts.get(generation.artefact_id)
-        if artefact is None:
-            artefact = self._load(generation.artefact_id)
-            # Built here rather than within the first request that needs it.
-            len(artefact.item_no)
-        self._artefacts.pop(generation.artefact_id, None)
-        self._artefacts[generation.artefact_id] = artefact
-        while len(self._artefacts) > KEPT_ARTEFACTS:
-            del self._artefacts[next(iter(self._artefacts))]
-        self.snapshot = Snapshot(control, generation, artefact)
+        problem: DataError | None = None
+        for generation in _kept(control, below=control.current + 1):
+            try:
+                self._show(control, generation, self._artefacts.get(generation.artefact_id))
+            except DataError as error:
+                problem = problem or error
+            else:
+                break
+        else:
+            now = self.snapshot
+            if now is not None:
+                self._show(control, current, now.artefact)
+        if problem is not None:
+            raise problem
+
+    def _show(self, control: Control, generation: Generation, artefact: Artefact) -> None:
+        made = replace(control, current=generation.number)
+        now = self.snapshot
+        if now is not None and (now.control, now.generation, now.artefact) == (made, generation, artefact):
+            return
+        shown = [Snapshot(made, generation, artefact)]
+        earlier = next(iter(_kept(control, below=generation.number)), None)
+        loaded = None if earlier is None else self._artefacts.loaded(earlier.artefact_id)
+        if earlier is not None and loaded is not None:
+            shown.append(Snapshot(replace(control, current=earlier.number), earlier, loaded))
+        self._shown = tuple(shown)
+        self._artefacts.keep_only([each.artefact.artefact_id for each in shown])
         self._metrics.generation.set(generation.number)
 
-    def _load(self, artefact_id: str) -> Artefact:
-        try:
-            return load_artefact(self._root, artefact_id)
-        except DataError as error:
-            raise DataError(f"{error}; `topshelf run --republish` writes it anew") from error
+    def _serve_what_is_here(self) -> None:
+        """Of a process that never saw a control record."""
+        self._serve_remembered()
+        newest = self._artefacts.newest() if self.snapshot is None else None
+        if newest is not None:
+            unknown = Generation(0, newest.artefact_id, newest.model_version, newest.made_for, newest.made_for)
+            self._show(Control(0, "", 0, 0, None, (unknown,)), unknown, newest)
 
-    def _remembered(self) -> Control | None:
+    def _serve_remembered(self) -> None:
         path = self._root / LAST_CONTROL_FILE
-        return Control.from_json(path.read_bytes()) if path.exists() else None
+        # Whatever is wrong with it, the caller raises why it was needed.
+        with suppress(TopshelfError, OSError):
+            if path.exists():
+                self._serve(Control.from_json(path.read_bytes()))
 
     def _remember(self, control: Control) -> None:
+        if control == self._noted:
+            return
         path = self._root / LAST_CONTROL_FILE
         partial = path.with_name(f".{path.name}-{os.getpid()}-{uuid.uuid4().hex}")
         partial.write_text(control.to_json())
         partial.replace(path)
+        self._noted = control
+
+
+def _without(artefact: Artefact, takedowns: tuple[str, ...]) -> NDArray[np.bool_]:
+    numbers = [artefact.item_no[item_id] for item_id in takedowns if item_id in artefact.item_no]
+    if not numbers:
+        return artefact.active
+    active = artefact.active.copy()
+    active[numbers] = False
+    return active
+
+
+def _kept(control: Control, below: int) -> Iterable[Generation]:
+    """The good generations that the record describes, newest first."""
+    good = [each for each in control.live if each.number < below and control.shows(each.number)]
+    return sorted(good, key=lambda generation: -generation.number)

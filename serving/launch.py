@@ -14,6 +14,7 @@ from pathlib import Path
 from conf.errors import ConfigError
 from conf.rules import Rules
 from conf.settings import Settings
+from serving.gunicorn_conf import FOLDER_VARIABLE
 from serving.metrics import MULTIPROCESS_VARIABLE
 from serving.wsgi import RULES_FILE, SETTINGS_FILE
 
@@ -48,7 +49,7 @@ def prepare(settings: Settings, rules: Rules, env: Mapping[str, str]) -> Launch:
     metrics.mkdir()
     root = str(Path(__file__).parents[1])
     path = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
-    environment = {**env, "PYTHONPATH": path, MULTIPROCESS_VARIABLE: str(metrics)}
+    environment = {**env, "PYTHONPATH": path, MULTIPROCESS_VARIABLE: str(metrics), FOLDER_VARIABLE: str(folder)}
     return Launch(_command(settings, folder, listener.fileno()), environment, listener, folder, _url(listener))
 
 
@@ -56,7 +57,7 @@ def _command(settings: Settings, folder: Path, descriptor: int) -> list[str]:
     options = {
         "--config": "python:serving.gunicorn_conf",
         "--bind": f"fd://{descriptor}",
-        "--worker-class": "gthread",
+        "--worker-class": "serving.worker.Worker",
         "--workers": settings.serving.workers,
         "--threads": settings.serving.threads,
         "--graceful-timeout": GRACEFUL_SECONDS,

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
+from conf.errors import TopshelfError
+from conf.settings import Serving
 from conf.vocabulary import EVERYWHERE
+from serving.breaker import Breaker, CircuitOpen, State
+from serving.cache import RingCache
 from serving.follower import Snapshot
 from serving.metrics import Metrics
 from stores.base import Store, StoreTimeout, choose
-from stores.records import ListBody, StoredList
+from stores.records import ListBody
 from stores.sessions.base import HIDING_EVENTS, SessionEvent, Sessions
 
 log = logging.getLogger(__name__)
@@ -23,6 +29,8 @@ class Outcome(StrEnum):
     ABSENT = "absent"
     FAILED = "failed"
     LATE = "late"
+    OPEN = "open"
+    """Not asked: too many look-ups before had failed or were late."""
 
 
 @dataclass(frozen=True)
@@ -48,53 +56,114 @@ class Known:
     """Epoch seconds: every event logged before is in the list."""
     events: tuple[SessionEvent, ...] = ()
     """Of the session, newest first."""
+    age_seconds: float | None = None
+    """Since the list was looked up, where it is a remembered one because the store did not answer; else None."""
 
 
 STRANGER = Known(Viewer(), None, Outcome.ABSENT)
+MAKING_SECONDS = 0.01
+"""What is left of an answer's time for everything but its look-ups."""
 
 
-def know(user_id: str, snapshot: Snapshot, store: Store, sessions: Sessions, metrics: Metrics) -> Known:
-    """Look a user up. Never raises: what cannot be read is unknown, and counted as such."""
-    stored, outcome = _list(user_id, snapshot, store, metrics)
-    events = _events(user_id, sessions, metrics)
-    hidden = tuple(event.item_no for event in events if event.event_type in HIDING_EVENTS)
-    if stored is None:
-        return Known(Viewer(hidden=hidden), None, outcome, events=events)
-    body = stored.body
-    artefact = snapshot.artefact
-    viewer = Viewer(
-        maturity_limit=body.maturity_limit,
-        region_bit=artefact.region_bits(body.region),
-        segment=artefact.segments[body.segment] if body.segment < len(artefact.segments) else None,
-        hidden=hidden + body.anchors,
-    )
-    return Known(viewer, body, outcome, stored.watermark, events)
+class Lookup:
+    """Looks users up, within the time that the settings give. Thread-safe.
 
+    The clients of the stores keep the time of each look-up. A store that goes on failing is not asked for a moment
+    (`serving.breaker`), and rings that it gave before stand in for it (`serving.cache`).
+    """
 
-def _list(user_id: str, snapshot: Snapshot, store: Store, metrics: Metrics) -> tuple[StoredList | None, Outcome]:
-    stored, outcome = None, Outcome.ABSENT
-    try:
-        stored = choose(store.ring(user_id), snapshot.control, lambda _: metrics.corrupt_rows.inc())
-        if stored is not None:
-            outcome = Outcome.FOUND
-    except StoreTimeout:
+    def __init__(
+        self,
+        store: Store,
+        sessions: Sessions,
+        settings: Serving,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """clock: seconds, monotonic."""
+        self._store = store
+        self._sessions = sessions
+        self._metrics = metrics
+        self._clock = clock
+        self._for_lookups = settings.answer_ms / 1000 - MAKING_SECONDS
+        self._for_session = settings.session_ms / 1000
+        self._cache = RingCache(settings.cache_users, settings.cache_seconds, clock)
+        self._store_breaker = self._breaker("list", settings)
+        self._session_breaker = self._breaker("session", settings)
+        self._count = {
+            (what, outcome): metrics.lookups.labels(what, outcome.value).inc
+            for what in ("list", "session")
+            for outcome in Outcome
+        }
+
+    def know(self, user_id: str, snapshot: Snapshot) -> Known:
+        """Look a user up. Never raises: what cannot be read is unknown, and counted as such."""
+        started = self._clock()
+        ring, age, outcome = self._ring(user_id)
+        # A store that answers, however slowly, costs no session: an item that was just watched must not come back.
+        in_time = outcome is Outcome.FOUND or self._clock() - started + self._for_session <= self._for_lookups
+        stored = choose(ring, snapshot.control, lambda _: self._metrics.corrupt_rows.inc()) if ring else None
+        if outcome is Outcome.FOUND and stored is None:
+            outcome = Outcome.ABSENT
+        self._count["list", outcome]()
+        events = self._events(user_id, in_time)
+        hidden = tuple(event.item_no for event in events if event.event_type in HIDING_EVENTS)
+        if stored is None:
+            return Known(Viewer(hidden=hidden), None, outcome, events=events)
+        body = stored.body
+        artefact = snapshot.artefact
+        viewer = Viewer(
+            maturity_limit=body.maturity_limit,
+            region_bit=artefact.region_bits(body.region),
+            segment=artefact.segments[body.segment] if body.segment < len(artefact.segments) else None,
+            hidden=hidden + body.anchors,
+        )
+        return Known(viewer, body, outcome, stored.watermark, events, age)
+
+    def _ring(self, user_id: str) -> tuple[Mapping[int, bytes] | None, float | None, Outcome]:
+        """The ring from the store, or else from the cache with its age; FOUND: the store has answered."""
+        try:
+            ring = self._store_breaker.call(self._store.ring, user_id)
+        except Exception as error:  # whatever is wrong with a store, its users get an answer
+            outcome = _outcome(error, "a list")
+        else:
+            self._cache.put(user_id, ring)
+            return ring, None, Outcome.FOUND
+        kept = self._cache.get(user_id)
+        return (None, None, outcome) if kept is None else (*kept, outcome)
+
+    def _events(self, user_id: str, in_time: bool) -> tuple[SessionEvent, ...]:
+        events: tuple[SessionEvent, ...] = ()
         outcome = Outcome.LATE
-    except Exception:  # whatever is wrong with a store, its users get an answer
-        log.exception("the look-up of a list failed")
-        outcome = Outcome.FAILED
-    metrics.lookups.labels("list", outcome.value).inc()
-    return stored, outcome
+        if in_time:
+            try:
+                events = self._session_breaker.call(self._sessions.read, user_id)
+                outcome = Outcome.FOUND if events else Outcome.ABSENT
+            except Exception as error:  # as above
+                outcome = _outcome(error, "a session")
+        self._count["session", outcome]()
+        return events
+
+    def _breaker(self, what: str, settings: Serving) -> Breaker:
+        state = self._metrics.breaker_state.labels(what)
+        state.set(State.CLOSED)
+
+        def changed(to: State) -> None:
+            state.set(to)
+            self._metrics.breaker_changes.labels(what, to.name.lower()).inc()
+            if to is State.OPEN:
+                log.error("look-ups of %s keep failing: none is made for %g s", what, settings.breaker_seconds)
+
+        return Breaker(settings.breaker_failures, settings.breaker_seconds, self._clock, changed)
 
 
-def _events(user_id: str, sessions: Sessions, metrics: Metrics) -> tuple[SessionEvent, ...]:
-    events: tuple[SessionEvent, ...] = ()
-    try:
-        events = sessions.read(user_id)
-        outcome = Outcome.FOUND if events else Outcome.ABSENT
-    except StoreTimeout:
-        outcome = Outcome.LATE
-    except Exception:  # as above
-        log.exception("the look-up of a session failed")
-        outcome = Outcome.FAILED
-    metrics.lookups.labels("session", outcome.value).inc()
-    return events
+def _outcome(error: Exception, what: str) -> Outcome:
+    if isinstance(error, CircuitOpen):
+        return Outcome.OPEN
+    if isinstance(error, StoreTimeout):
+        return Outcome.LATE
+    if isinstance(error, TopshelfError):
+        log.warning("the look-up of %s failed: %s", what, error)
+    else:
+        log.error("the look-up of %s failed", what, exc_info=error)
+    return Outcome.FAILED

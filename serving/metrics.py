@@ -22,7 +22,7 @@ class Metrics:
         )
         self.lookups = Counter(
             "topshelf_lookups",
-            "Look-ups of lists and sessions: found, absent, failed, late",
+            "Look-ups of lists and sessions: found, absent, failed, late, open",
             ["what", "outcome"],
             registry=self._registry,
         )
@@ -60,6 +60,23 @@ class Metrics:
             "Generation served; the lowest of all workers",
             registry=self._registry,
             multiprocess_mode="livemin",
+        )
+
+        self.following = Gauge(
+            "topshelf_following",
+            "1 while the last look for a new generation worked; the lowest of all workers",
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
+        self.breaker_state = Gauge(
+            "topshelf_breaker_state",
+            "Circuit breaker of list and session: 0 closed, 1 half open, 2 open; the highest of all workers",
+            ["what"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+        self.breaker_changes = Counter(
+            "topshelf_breaker_changes", "Changes of a circuit breaker's state", ["what", "to"], registry=self._registry
         )
 
     def exposition(self) -> bytes:

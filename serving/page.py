@@ -45,6 +45,8 @@ class Page:
     """Epoch seconds; the next pages' `as_of`."""
     assigned: str
     """personalized, or popular for the baseline group."""
+    age_seconds: float | None
+    """Of the user's row, where it was remembered because the store did not answer."""
 
 
 def cut(visit: Visit, order: Order, now: Visit | None = None, around: int | None = None) -> Page:
@@ -78,6 +80,7 @@ def cut(visit: Visit, order: Order, now: Visit | None = None, around: int | None
         more=order.goes_on(end),
         as_of=visit.as_of,
         assigned=visit.assigned,
+        age_seconds=visit.known.age_seconds,
     )
 
 

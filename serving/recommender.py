@@ -17,7 +17,7 @@ from models.rerank import Bar
 from serving.candidates import Candidates, fallbacks, hits, home_tiers, of_genre, similar
 from serving.eligibility import Eligibility
 from serving.follower import Snapshot
-from serving.lookup import STRANGER, Known, know
+from serving.lookup import STRANGER, Known, Lookup
 from serving.metrics import Metrics
 from serving.order import Order
 from serving.page import Page, cut
@@ -25,8 +25,6 @@ from serving.request import Request
 from serving.shelves import Shelf, stack
 from serving.tracing import Trace, explain
 from serving.visit import Visit, begin
-from stores.base import Store
-from stores.sessions.base import Sessions
 
 
 class Found(Protocol):
@@ -50,11 +48,8 @@ class Recommender:
     clock: epoch seconds; it decides about licences, promotions and the context term.
     """
 
-    def __init__(
-        self, store: Store, sessions: Sessions, rules: Rules, clock: Callable[[], float], metrics: Metrics
-    ) -> None:
-        self._store = store
-        self._sessions = sessions
+    def __init__(self, lookup: Lookup, rules: Rules, clock: Callable[[], float], metrics: Metrics) -> None:
+        self._lookup = lookup
         self._rules = rules
         self._clock = clock
         self._metrics = metrics
@@ -101,7 +96,7 @@ class Recommender:
     def _know(self, snapshot: Snapshot, request: Request) -> Known:
         if request.user_id is None:
             return STRANGER
-        return know(request.user_id, snapshot, self._store, self._sessions, self._metrics)
+        return self._lookup.know(request.user_id, snapshot)
 
     def _begin(self, snapshot: Snapshot, known: Known, request: Request, exclude: Iterable[int] = ()) -> Visit:
         return begin(self._eligibility, self._rules, snapshot, known, request, self._clock(), exclude)

@@ -25,9 +25,14 @@ FOLLOWING = Timeouts(connect=1, read=1, retries=0)
 SETTINGS_FILE, RULES_FILE = "settings.json", "rules.json"
 
 
+def preload(folder: str) -> None:
+    """Import what `build` will need; for the process that the workers are forked from. Nothing is opened."""
+    open_reader(_settings(folder))
+
+
 def build(folder: str) -> Flask:
     """The app for the settings and rules that `topshelf serve` left in `folder`. Starts with the store down."""
-    settings = Settings.model_validate_json((Path(folder) / SETTINGS_FILE).read_bytes())
+    settings = _settings(folder)
     rules = Rules.model_validate_json((Path(folder) / RULES_FILE).read_bytes())
     metrics = Metrics()
     follower = Follower(
@@ -49,3 +54,7 @@ def build(folder: str) -> Flask:
         clock=time.time,
         metrics=metrics,
     )
+
+
+def _settings(folder: str) -> Settings:
+    return Settings.model_validate_json((Path(folder) / SETTINGS_FILE).read_bytes())

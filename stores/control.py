@@ -7,6 +7,7 @@ each of these methods is a plain function from one record to the next, and whoev
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
 from conf.errors import DataError, PermanentError
@@ -16,6 +17,10 @@ KEPT_GENERATIONS = 3
 KEPT_NUMBERS = 256
 """Numbers of aborted and of bad attempts that the record remembers. What an attempt wrote is gone from the rings once
 a later plan has taken it over; beyond that a number matters only for a writer that woke up after 256 more attempts."""
+MAX_TAKEDOWNS = 1_000
+"""Items that the record can hold taken down. Every worker reads it every second: what stays away for good belongs into
+the catalogue, as an inactive item."""
+MAX_ITEM_ID_BYTES = 200
 
 UNDER_WAY = ("planned", "loading", "loaded", "verified")
 """States of an attempt before its switch, in their order. After it: current, retired, bad; aborted without it."""
@@ -52,6 +57,8 @@ class Control:
     """Attempts whose rows readers must pass over because they were never switched to."""
     bad: tuple[int, ...] = ()
     """Generations that were live and must not be again: marked as bad, or rolled back from."""
+    takedowns: tuple[str, ...] = ()
+    """item_ids, sorted, that no answer may hold, whatever the catalogue says of them. Every change keeps them."""
 
     @classmethod
     def first(cls, store_id: str) -> Control:
@@ -141,8 +148,39 @@ class Control:
         live = tuple(generation for generation in self.live if generation.number != bad)
         return replace(self, version=self.version + 1, live=live, bad=_kept(self.bad, bad))
 
+    def with_takedowns(self, item_ids: Iterable[str]) -> Control:
+        """No answer holds these items any more. Items that no catalogue knows yet are fine.
+
+        Raises:
+            PermanentError: one of them is no item_id, or there would be more than 1,000.
+        """
+        wanted = set(item_ids)
+        for item_id in wanted:
+            if not 0 < len(item_id.encode(errors="replace")) <= MAX_ITEM_ID_BYTES:
+                raise PermanentError(f"{item_id[:40]!r} is no item id: it has 1 to {MAX_ITEM_ID_BYTES} bytes")
+        return self._taking_down(wanted.union(self.takedowns))
+
+    def without_takedowns(self, item_ids: Iterable[str]) -> Control:
+        """These items may be shown again, as far as the catalogue allows; those that were not taken down stay so."""
+        return self._taking_down(set(self.takedowns).difference(item_ids))
+
+    def _taking_down(self, item_ids: set[str]) -> Control:
+        if len(item_ids) > MAX_TAKEDOWNS:
+            raise PermanentError(
+                f"{len(item_ids):,} items would be taken down and the record holds {MAX_TAKEDOWNS:,}: make those that "
+                "stay away for good inactive in the catalogue, and take them out of here with --undo"
+            )
+        return replace(self, version=self.version + 1, takedowns=tuple(sorted(item_ids)))
+
+    def differs_in_takedowns_only(self, other: Control) -> bool:
+        """Whether nothing lies between the two records but items taken down or put back, or nothing at all."""
+        return replace(self, version=other.version, takedowns=other.takedowns) == other
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
+        fields = asdict(self)
+        if not self.takedowns:
+            del fields["takedowns"]  # as records were before there were any: stores compare the text
+        return json.dumps(fields, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Control:
@@ -154,7 +192,8 @@ class Control:
         try:
             fields = json.loads(text)
             fields["live"] = tuple(Generation(**generation) for generation in fields["live"])
-            fields["aborted"], fields["bad"] = tuple(fields["aborted"]), tuple(fields["bad"])
+            for name in ("aborted", "bad", "takedowns"):
+                fields[name] = tuple(fields.get(name, ()))
             return cls(**fields)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"the control record cannot be read: {error}") from error

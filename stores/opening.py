@@ -44,8 +44,8 @@ def open_store(settings: Settings, timeouts: Timeouts = PATIENT, share: float = 
 
 def open_reader(settings: Settings) -> Store:
     """The store of lists as the service reads it: it waits briefly and never tries twice."""
-    store = settings.store
-    return open_store(settings, Timeouts(store.connect_ms / 1000, store.read_ms / 1000, retries=0))
+    seconds = settings.serving.list_ms / 1000
+    return open_store(settings, Timeouts(connect=seconds, read=seconds, retries=0))
 
 
 def open_sessions(settings: Settings) -> Sessions:

@@ -16,6 +16,8 @@ from conf.errors import ConfigError, PermanentError, RetryableError
 from serving.auth import SCOPES, check_user_id, make_token
 from serving.secrets import token_secret
 
+PATIENT_MS = 60_000
+"""For a person, who would rather wait than see a list without their session."""
 EXPLANATIONS = {
     "absent": "{user} has no list in the store",
     "failed": "the store failed while the list of {user} was looked up",
@@ -91,6 +93,7 @@ def recs(obj: Context, user: str, limit: int, as_json: bool) -> None:
 def _recommend(obj: Context, user: str, limit: int) -> tuple[dict[str, Any], str]:
     from serving.answers import new_request_id, recommendations
     from serving.follower import Follower
+    from serving.lookup import Lookup
     from serving.metrics import Metrics
     from serving.recommender import Recommender
     from serving.request import Request
@@ -104,8 +107,10 @@ def _recommend(obj: Context, user: str, limit: int) -> tuple[dict[str, Any], str
             failed = PermanentError if follower.lasting else RetryableError
             raise failed(f"there is nothing to recommend: {follower.problem}")
         sessions = open_sessions(settings)
+        patient = settings.serving.model_copy(update={"answer_ms": PATIENT_MS})
+        lookup = Lookup(store, sessions, patient, metrics)
         asked = Request(user_id=user, limit=limit, seed=new_request_id())
-        page = Recommender(store, sessions, obj.rules, time.time, metrics).home(follower.snapshot, asked)
+        page = Recommender(lookup, obj.rules, time.time, metrics).home(follower.snapshot, asked)
         sessions.close()
     answer: dict[str, Any] = json.loads(recommendations(page, asked.seed))
     return answer, page.outcome.value

@@ -20,15 +20,19 @@ def alive() -> Response:
 
 @blueprint.get("/readyz")
 def ready() -> Response:
-    """Ready: an artefact is loaded and the last look at the control record worked.
+    """Ready: there is something to serve, be it the last known generation.
 
-    Where trying again cannot help, the answer has no Retry-After.
+    That the store is away makes no worker unready: it is away for all of them, and each still has an answer. Where
+    trying again cannot help, a 503 has no Retry-After.
     """
     follower = service().follower
-    if follower.snapshot is None or follower.problem is not None:
-        detail = f"Not ready: {follower.problem}"
+    snapshot, problem = follower.snapshot, follower.problem
+    if snapshot is None:
+        detail = f"Not ready: {problem}"
         raise Problem(503, "unavailable", detail) if follower.lasting else unavailable(detail)
-    body = {"status": "ready", "generation": follower.snapshot.generation.number}
+    body: dict[str, object] = {"status": "ready", "generation": snapshot.generation.number}
+    if problem is not None:
+        body |= {"status": "degraded", "problem": problem}
     return Response(json.dumps(body), mimetype="application/json")
 
 

@@ -22,7 +22,7 @@ READ_MS = 1000
 def patient(settings: Settings) -> Settings:
     """The settings of a reader that is to get an answer."""
     return settings.model_copy(
-        update={"store": settings.store.model_copy(update={"connect_ms": READ_MS, "read_ms": READ_MS})}
+        update={"serving": settings.serving.model_copy(update={"list_ms": READ_MS, "answer_ms": 2 * READ_MS})}
     )
 
 

@@ -80,7 +80,7 @@ def test_a_worker_that_starts_with_the_store_down_serves_the_last_known_generati
     store = Down(world.settings.store_path, world.settings.store.map_size_gb)
     client = make_client(store=store)
     assert client(HOME).json["source"] == "popular"
-    assert client("/readyz").json["detail"] == "Not ready: the store is down"
+    assert client("/readyz").json == {"status": "degraded", "generation": 1, "problem": "the store is down"}
     store.down = False
     client.follower.poll()
     assert client(HOME).json["source"] == "personalized"

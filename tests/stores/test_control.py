@@ -112,12 +112,32 @@ def test_the_record_corrects_what_was_noted_of_an_attempt(number, noted, state):
     assert control.state_of(number, noted) == state
 
 
+def test_a_record_from_before_there_were_takedowns_is_read_and_written_as_it_was():
+    text = (
+        '{"aborted": [], "attempts": 1, "bad": [], "current": 0, "lease": 1, "live": [], "store_id": "s", "version": 2}'
+    )
+    assert Control.from_json(text) == Control.first("s").begun(1)
+    assert Control.from_json(text).to_json() == text  # stores compare the text
+
+
+def test_items_are_taken_down_and_put_back_one_by_one():
+    control = after(1).with_takedowns(["b", "a", "b"])
+    assert (control.takedowns, control.version) == (("a", "b"), after(1).version + 1)
+    assert control.without_takedowns(["b", "never"]).takedowns == ("a",)
+    assert control.differs_in_takedowns_only(after(1))
+    assert not control.begun(2).differs_in_takedowns_only(after(1))
+    with pytest.raises(PermanentError, match="no item id"):
+        control.with_takedowns([""])
+    with pytest.raises(PermanentError, match="1,001 items"):
+        control.with_takedowns(f"m{number}" for number in range(999))
+
+
 STEPS = st.lists(st.sampled_from(["publish", "abort", "crash", "rollback", "mark"]), max_size=25)
 
 
 @given(STEPS)
 def test_whatever_happens_readers_see_the_current_generation_and_nothing_hidden_comes_back(steps):
-    control, hidden = Control.first("a-store"), set()
+    control, hidden = Control.first("a-store").with_takedowns(["m1"]), set()
     for step in steps:
         before = control
         try:
@@ -140,4 +160,5 @@ def test_whatever_happens_readers_see_the_current_generation_and_nothing_hidden_
         assert not any(control.shows(number) for number in hidden)
         assert control.current == 0 or (control.shows(control.current) and control.generation() is not None)
         assert len(control.live) <= KEPT_GENERATIONS
+        assert control.takedowns == ("m1",)
         assert Control.from_json(control.to_json()) == control

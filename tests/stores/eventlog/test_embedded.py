@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,18 @@ def test_a_log_that_cannot_be_written_takes_nothing(root):
     root.write_text("in the way")
     with pytest.raises(EventLogUnavailable):
         log_at(root).append([{"n": 1}])
+
+
+def test_a_log_that_is_deleted_under_its_writer_does_not_swallow_events(root):
+    log = log_at(root)
+    log.append([{"n": 1}])
+    shutil.rmtree(root)
+    root.write_text("in the way")
+    with pytest.raises(EventLogUnavailable):
+        log.append([{"n": 2}])
+    root.unlink()
+    log.append([{"n": 3}])
+    assert numbers(root) == [3]
 
 
 def test_a_failed_sync_takes_nothing_and_the_next_append_works(root, monkeypatch):
