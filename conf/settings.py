@@ -115,7 +115,24 @@ class Serving(Section):
     workers: Positive = Field(description="gunicorn workers")
     threads: Positive = Field(description="Threads in each worker")
     token_secret: str | None = Field(description="HS256 secret; empty: made once, kept in the home folder", repr=False)
+    token_previous_secret: str | None = Field(
+        description="HS256 secret in force before; its tokens are good until they expire; empty: none", repr=False
+    )
     token_hours: Positive = Field(description="How long a token from `topshelf token` is good for")
+    token_audience: str | None = Field(min_length=1, description="What a token's `aud` must name; empty: not checked")
+    token_issuer: str | None = Field(min_length=1, description="What a token's `iss` must be; empty: not checked")
+    token_leeway_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
+        description="How far the clocks of those who make tokens may differ from ours"
+    )
+    jwks_file: str | None = Field(
+        description="JWKS file of public keys (RS256, ES256), read again when it changes; relative to the home folder"
+    )
+    requests_per_second: float = Field(gt=0, description="Requests a second of one user, in each worker")
+    burst: Positive = Field(description="Requests of one user at once, in each worker")
+    service_requests_per_second: float = Field(
+        gt=0, description="Requests a second of one service token's subject, in each worker; a batch counts its users"
+    )
+    service_burst: Positive = Field(description="Requests of one service token's subject at once, in each worker")
     follow_seconds: float = Field(gt=0, description="How often a worker looks for a new generation")
     max_body_bytes: Positive = Field(description="Largest request body")
 

@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import numpy as np
 from flask import current_app, request
+from numpy.typing import NDArray
 
 from conf.settings import Settings
 from serving.auth import Authenticator, Caller
 from serving.follower import Follower, Snapshot
+from serving.limits import RateLimit, too_many_requests
 from serving.metrics import Metrics
-from serving.problems import bad_request, unavailable, unknown_item
-from serving.recommender import Recommender
+from serving.problems import REQUEST_ID, bad_request, unavailable, unknown_item
 from stores.eventlog.base import EventLog
 from stores.sessions.base import Sessions
+
+if TYPE_CHECKING:
+    from serving.adapter import Adapter
 
 EXTENSION = "topshelf"
 MAX_LIMIT = 100
 
 
+class Hits(Protocol):
+    """What a search found, best first."""
+
+    @property
+    def item_no(self) -> NDArray[np.int32]:
+        """(n,)."""
+
+    @property
+    def score(self) -> NDArray[np.float32]:
+        """(n,) of the text."""
+
+    @property
+    def available(self) -> bool:
+        """False where there is no index that can be read; there are no hits then."""
+
+
+class Searcher(Protocol):
+    """Finds items by text, in the catalogue of a snapshot. Thread-safe."""
+
+    def search(self, snapshot: Snapshot, text: str, limit: int) -> Hits: ...
+
+
+class ShownLog(Protocol):
+    """Keeps what was shown. Thread-safe; never blocks, never raises, counts what it drops."""
+
+    def add(self, record: Mapping[str, Any]) -> None: ...
+
+
 @dataclass(frozen=True)
 class Service:
-    recommender: Recommender
+    recommender: Adapter
     follower: Follower
     sessions: Sessions
     eventlog: EventLog
     authenticator: Authenticator
+    limits: Mapping[str, RateLimit]
+    """By scope."""
     settings: Settings
     clock: Callable[[], float]
     """Epoch seconds."""
     metrics: Metrics
+    searcher: Searcher | None
+    shown: ShownLog | None
 
     def snapshot(self) -> Snapshot:
         """What is served now. Raises Problem (503) before the first generation."""
@@ -40,14 +77,49 @@ class Service:
             raise unavailable(f"There is nothing to serve yet: {self.follower.problem}")
         return snapshot
 
+    def snapshot_of(self, generation: int) -> Snapshot | None:
+        """A generation that this process still has."""
+        snapshot = self.snapshot()
+        return snapshot if snapshot.generation.number == generation else None
+
     def caller(self) -> Caller:
-        """Who sent the request at hand. Raises Problem (401)."""
-        return self.authenticator.caller(request.headers.get("Authorization"))
+        """Who sent the request at hand. Raises Problem (401, or 429 when they send too many)."""
+        caller = self.authenticator.caller(request.headers.get("Authorization"))
+        self.charge(caller, 1)
+        return caller
+
+    def charge(self, caller: Caller, count: int) -> None:
+        """Count so many requests against the caller's rate limit. Raises Problem (429)."""
+        wait = self.limits[caller.scope].take(caller.user_id, count)
+        if wait:
+            self.metrics.refused.labels(caller.scope).inc()
+            raise too_many_requests(wait)
 
 
 def service() -> Service:
     """The service of the app that answers the request at hand."""
     return cast(Service, current_app.extensions[EXTENSION])
+
+
+def request_id() -> str:
+    """Of the request at hand; its answer has it in X-Request-Id."""
+    return cast(str, request.environ[REQUEST_ID])
+
+
+def choice_argument(name: str, choices: Sequence[str]) -> str:
+    """One of `choices` from the query; the first where it is left out. Raises Problem (400)."""
+    text = request.args.get(name, choices[0])
+    if text not in choices:
+        raise bad_request(f"{name} must be one of {', '.join(choices)}, got {text[:40]!r}.")
+    return text
+
+
+def text_argument(name: str, longest: int) -> str | None:
+    """Text of the query; None where it is left out. Raises Problem (400) unless it has 1 to `longest` characters."""
+    text = request.args.get(name)
+    if text is not None and not (text.strip() and len(text) <= longest):
+        raise bad_request(f"{name} must have 1 to {longest} characters, not all of them blank.")
+    return text
 
 
 def limit_argument(default: int) -> int:

@@ -1,0 +1,110 @@
+"""Pages for callers, as routes and the batch look-up make them: asked for, answered, written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from serving import cursor
+from serving.answers import recommendations
+from serving.auth import Caller
+from serving.follower import Snapshot
+from serving.page import Page
+from serving.problems import bad_request
+from serving.request import Request
+from serving.service import Service, item_number
+
+SEARCH_HITS = 200
+"""Of a search, the best by text; a viewer's taste orders these. The same for all pages, so that they have one order."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a request asks for."""
+
+    context: str
+    limit: int
+    item_id: str | None = None
+    """With the context similar."""
+    q: str | None = None
+    """With the context search."""
+    cursor: str | None = None
+
+    def about(self, user_id: str) -> str:
+        """What all pages of one cursor have in common."""
+        return "\x1f".join((self.context, user_id, self.item_id or "", self.q or ""))
+
+
+def asking(caller: Caller, user_id: str | None, wanted: Wanted, seed: str) -> Request:
+    """A first page for `user_id`, as far as the caller's token lets them see."""
+    return Request(
+        user_id=user_id,
+        limit=wanted.limit,
+        seed=seed,
+        page=wanted.context,
+        maturity_limit=caller.maturity_limit,
+        region=caller.region,
+        tier=caller.tier,
+    )
+
+
+def answer(parts: Service, caller: Caller, user_id: str, wanted: Wanted, request_id: str, show: bool = True) -> bytes:
+    """The body of a recommendations answer.
+
+    show: whether somebody will see it, so that it is written down as shown.
+
+    Raises:
+        Problem: 400 or 410, the cursor is wrong or of a generation that is gone; 404, there is no such item; 503.
+    """
+    about = wanted.about(user_id)
+    asked = asking(caller, user_id, wanted, request_id)
+    if wanted.cursor is None:
+        snapshot = parts.snapshot()
+    else:
+        place = cursor.read(wanted.cursor, about)
+        kept = parts.snapshot_of(place.generation)
+        if kept is None:
+            raise cursor.expired()
+        snapshot, asked = kept, replace(asked, offset=place.offset, seed=place.seed, as_of=place.as_of)
+    page = _page(parts, snapshot, asked, wanted)
+    if show:
+        written(parts, page, user_id, wanted.context, request_id)
+    following = None
+    if page.more:
+        place = cursor.Place(snapshot.generation.number, page.next_offset, asked.seed, page.as_of)
+        following = cursor.write(place, about)
+    return recommendations(page, request_id, following)
+
+
+def _page(parts: Service, snapshot: Snapshot, asked: Request, wanted: Wanted) -> Page:
+    if wanted.item_id is not None:
+        return parts.recommender.alike(snapshot, asked, item_number(snapshot, wanted.item_id), fill_up=True)
+    if wanted.q is not None:
+        if parts.searcher is None:
+            raise bad_request("context=search is not offered by this service.")
+        hits = parts.searcher.search(snapshot, wanted.q, SEARCH_HITS)
+        if hits.available:
+            return parts.recommender.found(snapshot, asked, hits)
+    # A search whose index cannot be read is answered by the home page, and the answer's source says so.
+    return parts.recommender.home(snapshot, asked)
+
+
+def written(parts: Service, page: Page, user_id: str, context: str, request_id: str, before: int = 0) -> None:
+    """Write a page down as shown. before: items of the same answer that stand before it."""
+    if parts.shown is None:
+        return
+    first = page.offset + before
+    parts.shown.add(
+        {
+            "request_id": request_id,
+            "user_id": user_id,
+            "context": context,
+            "item_no": page.item_no,
+            "positions": list(range(first, first + len(page.item_no))),
+            "propensities": page.propensity,
+            "tiers": page.tier,
+            "generation": page.snapshot.generation.number,
+            "variant": 0,
+            "assigned": page.assigned,
+            "timestamp": parts.clock(),
+        }
+    )
