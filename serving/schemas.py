@@ -10,7 +10,7 @@ from serving.service import MAX_LIMIT
 from stores.base import MAX_USER_ID_BYTES
 
 Schema = dict[str, Any]
-SOURCES = ("personalized", "cached", "similar", "search", "segment", "popular", "static")
+SOURCES = ("personalized", "cached", "session", "similar", "search", "segment", "popular")
 MAX_EVENTS = 500
 REQUEST_ID_EXAMPLE = "req_0f3a5b1c9d7e2468"
 CURSOR_PATTERN = "^[A-Za-z0-9_-]{36}$"
@@ -103,6 +103,11 @@ SCHEMAS: Schema = {
         {
             "recommendations": _RECOMMENDATIONS,
             **_MADE,
+            "age_seconds": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Where source is cached: how long ago the list was read.",
+            },
             "next_cursor": {
                 "type": "string",
                 "pattern": CURSOR_PATTERN,
@@ -110,7 +115,7 @@ SCHEMAS: Schema = {
                 "examples": ["AQAAACkAFLwjZg5B2sD11tAAAA86WxydfiRo"],
             },
         },
-        optional=("next_cursor",),
+        optional=("next_cursor", "age_seconds"),
     ),
     "Shelf": _object(
         "A titled row of the home page.",

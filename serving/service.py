@@ -51,7 +51,7 @@ class Searcher(Protocol):
 class ShownLog(Protocol):
     """Keeps what was shown. Thread-safe; never blocks, never raises, counts what it drops."""
 
-    def add(self, record: Mapping[str, Any]) -> None: ...
+    def add(self, page: Any) -> None: ...
 
 
 @dataclass(frozen=True)

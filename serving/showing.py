@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from serving import cursor
 from serving.answers import recommendations
 from serving.auth import Caller
+from serving.candidates import POPULAR, SEGMENT
 from serving.follower import Snapshot
 from serving.page import Page
 from serving.problems import bad_request
@@ -67,7 +69,7 @@ def answer(parts: Service, caller: Caller, user_id: str, wanted: Wanted, request
         snapshot, asked = kept, replace(asked, offset=place.offset, seed=place.seed, as_of=place.as_of)
     page = _page(parts, snapshot, asked, wanted)
     if show:
-        written(parts, page, user_id, wanted.context, request_id)
+        written(parts, [page], user_id, wanted.context, request_id)
     following = None
     if page.more:
         place = cursor.Place(snapshot.generation.number, page.next_offset, asked.seed, page.as_of)
@@ -88,23 +90,27 @@ def _page(parts: Service, snapshot: Snapshot, asked: Request, wanted: Wanted) ->
     return parts.recommender.home(snapshot, asked)
 
 
-def written(parts: Service, page: Page, user_id: str, context: str, request_id: str, before: int = 0) -> None:
-    """Write a page down as shown. before: items of the same answer that stand before it."""
-    if parts.shown is None:
+def written(parts: Service, pages: Sequence[Page], user_id: str, context: str, request_id: str) -> None:
+    """Write an answer down as shown: one page, or the shelves of one, from the top."""
+    if parts.shown is None or not pages:
         return
-    first = page.offset + before
+    first, items = pages[0], [number for page in pages for number in page.item_no]
     parts.shown.add(
         {
             "request_id": request_id,
             "user_id": user_id,
             "context": context,
-            "item_no": page.item_no,
-            "positions": list(range(first, first + len(page.item_no))),
-            "propensities": page.propensity,
-            "tiers": page.tier,
-            "generation": page.snapshot.generation.number,
-            "variant": 0,
-            "assigned": page.assigned,
             "timestamp": parts.clock(),
+            "item_no": items,
+            "catalogue": first.snapshot.artefact.item_ids,
+            "positions": range(first.offset, first.offset + len(items)),
+            "propensities": [share for page in pages for share in page.propensity],
+            "tiers": [tier for page in pages for tier in page.tier],
+            "generation": first.snapshot.generation.number,
+            "model_version": first.snapshot.generation.model_version,
+            "assigned": first.assigned,
+            # What a user of the one variant sees who has no list, or whose list cannot be had, is the other's.
+            "variant": POPULAR if first.source in (SEGMENT, POPULAR) else first.assigned,
+            "offset": first.offset,
         }
     )

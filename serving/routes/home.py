@@ -22,8 +22,5 @@ def own() -> Response:
     snapshot = parts.snapshot()
     made = parts.recommender.shelves(snapshot, asking(caller, caller.user_id, wanted, request_id()))
     if request.method != "HEAD":
-        before = 0
-        for shelf in made:
-            written(parts, shelf.page, caller.user_id, HOME, request_id(), before)
-            before += len(shelf.page.item_no)
+        written(parts, [shelf.page for shelf in made], caller.user_id, HOME, request_id())
     return Response(home(snapshot, made, request_id()), mimetype="application/json")

@@ -30,7 +30,7 @@ def similar(item_id: str) -> Response:
     asked = asking(caller, caller.user_id, wanted, request_id())
     page = parts.recommender.alike(snapshot, asked, number, fill_up=False)
     if request.method != "HEAD":
-        written(parts, page, caller.user_id, wanted.context, request_id())
+        written(parts, [page], caller.user_id, wanted.context, request_id())
     return Response(similar_items(page), mimetype="application/json")
 
 

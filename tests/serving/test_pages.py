@@ -159,12 +159,15 @@ def test_what_was_shown_is_written_down_with_its_positions(make_client):
     client = make_client(shown=SimpleNamespace(add=records.append))
     first = client(f"{HOME}?limit=2")
     second = client(f"{HOME}?limit=2&cursor={first.json['next_cursor']}")
-    assert [record["positions"] for record in records] == [[0, 1], [2, 3]]
+    assert [list(record["positions"]) for record in records] == [[0, 1], [2, 3]]
     assert [record["request_id"] for record in records] == [one.json["request_id"] for one in (first, second)]
     record = records[0]
     assert (record["user_id"], record["context"], record["generation"]) == ("ann", "home", 1)
     assert [f"m{number}" for number in record["item_no"]] == [item["item_id"] for item in first.json["recommendations"]]
     assert len(record["propensities"]) == len(record["tiers"]) == 2
+    assert (record["assigned"], record["variant"]) == ("personalized", "personalized")
+    client(HOME, user="nobody")
+    assert (records[-1]["assigned"], records[-1]["variant"]) == ("personalized", "popular")
     del records[:]
     client("/api/v1/home?limit=2")
     client(USERS, "shop", "POST", "service", json={"user_ids": ["ann", "kid"]})
