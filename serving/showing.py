@@ -12,7 +12,7 @@ from serving.candidates import POPULAR, SEGMENT
 from serving.follower import Snapshot
 from serving.page import Page
 from serving.problems import bad_request
-from serving.request import Request
+from serving.request import HOME, Request
 from serving.service import Service, item_number
 
 SEARCH_HITS = 200
@@ -87,7 +87,7 @@ def _page(parts: Service, snapshot: Snapshot, asked: Request, wanted: Wanted) ->
         if hits.available:
             return parts.recommender.found(snapshot, asked, hits)
     # A search whose index cannot be read is answered by the home page, and the answer's source says so.
-    return parts.recommender.home(snapshot, asked)
+    return parts.recommender.home(snapshot, replace(asked, page=HOME))
 
 
 def written(parts: Service, pages: Sequence[Page], user_id: str, context: str, request_id: str) -> None:
