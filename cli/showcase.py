@@ -18,7 +18,7 @@ from cli.steps import Steps
 from conf.errors import DataError, PermanentError
 from serving.auth import make_token
 from serving.local import serve_once
-from serving.secrets import token_secret
+from serving.secrets import our_claims, token_secret
 
 SHOWN = 10
 CANDIDATES = 500
@@ -87,7 +87,8 @@ def two_viewers(viewers: Sequence[Viewer]) -> list[Viewer]:
 def _ask(context: Context, url: str, user_id: str) -> tuple[dict[str, Any], float]:
     """The service's answer for a user, and the milliseconds it took."""
     settings = context.settings
-    token = make_token(user_id, token_secret(settings), context.now(), settings.serving.token_hours)
+    claims = our_claims(settings)
+    token = make_token(user_id, token_secret(settings), context.now(), settings.serving.token_hours, claims=claims)
     connection = HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_SECONDS)
     started = time.perf_counter()
     try:

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from conf.event_settings import Eventlog, Kafka, Redis, Sessions
 from conf.section import Positive, Section, Share
+from conf.serving_settings import Serving
 
 
 class Lake(Section):
@@ -103,35 +104,6 @@ class Retrieval(Section):
     genre_share: Share = Field(description="Share of a list that one primary genre may fill, while others last")
     batch_users: Positive = Field(description="Users scored together; every batch is padded to this size")
     fallback_list: Positive = Field(description="Length of the popular lists kept for genres, segments and all")
-
-
-class Serving(Section):
-    host: str = Field(description="Address the service listens on")
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(description="Port the service listens on; 0: any free one")
-    workers: Positive = Field(description="gunicorn workers")
-    threads: Positive = Field(description="Threads in each worker")
-    token_secret: str | None = Field(description="HS256 secret; empty: made once, kept in the home folder", repr=False)
-    token_hours: Positive = Field(description="How long a token from `topshelf token` is good for")
-    follow_seconds: float = Field(
-        gt=0, description="How often a worker looks for a new generation, and for items taken down"
-    )
-    answer_ms: Positive = Field(description="How long an answer may take, all look-ups together")
-    list_ms: Positive = Field(description="How long a look-up waits for a user's row, and likewise for a connection")
-    session_ms: Positive = Field(description="How long a look-up waits for a user's session")
-    breaker_failures: Positive = Field(description="Look-ups that fail in a row before none is made for a while")
-    breaker_seconds: float = Field(gt=0, description="How long none is made then, before one is tried")
-    cache_users: Positive = Field(description="Users whose rows each worker remembers, in case the store fails")
-    cache_seconds: float = Field(gt=0, description="How long it remembers them")
-    max_body_bytes: Positive = Field(description="Largest request body")
-
-    @model_validator(mode="after")
-    def _look_ups_leave_time(self) -> Serving:
-        if self.list_ms + self.session_ms >= self.answer_ms:
-            raise ValueError(
-                f"serving.list_ms ({self.list_ms}) and serving.session_ms ({self.session_ms}) leave nothing of "
-                f"serving.answer_ms ({self.answer_ms}): an answer is more than its look-ups"
-            )
-        return self
 
 
 class Store(Section):

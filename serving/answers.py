@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Protocol
 
+from serving.candidates import POPULAR
+from serving.follower import Snapshot
 from serving.page import Page
 
+REQUEST_ID_PREFIX = "req_"
 REQUEST_ID_BYTES = 8
+
+
+class Shelf(Protocol):
+    """A titled row of a home page."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def page(self) -> Page: ...
 
 
 @lru_cache(maxsize=1 << 16)
@@ -17,28 +32,43 @@ def _text(text: str) -> bytes:
 
 
 def new_request_id() -> str:
-    return f"req_{secrets.token_hex(REQUEST_ID_BYTES)}"
+    return f"{REQUEST_ID_PREFIX}{secrets.token_hex(REQUEST_ID_BYTES)}"
 
 
-def recommendations(page: Page, request_id: str) -> bytes:
-    """The body of a recommendations answer."""
-    generation = page.snapshot.generation
+def recommendations(page: Page, request_id: str, next_cursor: str | None = None) -> bytes:
+    """The body of a recommendations answer. next_cursor: None where there is no next page."""
+    following = b"" if next_cursor is None else b',"next_cursor":"%s"' % next_cursor.encode()
+    return b'{"recommendations":[%s],%s,"source":%s%s%s}' % (
+        _items(page),
+        _made(page.snapshot, request_id),
+        _text(page.source),
+        b"" if page.age_seconds is None else b',"age_seconds":%d' % page.age_seconds,
+        following,
+    )
+
+
+def home(snapshot: Snapshot, shelves: Sequence[Shelf], request_id: str) -> bytes:
+    """The body of a home answer. Its source is that of the first shelf."""
+    source = shelves[0].page.source if shelves else POPULAR
+    joined = b",".join(b'{"title":%s,"recommendations":[%s]}' % (_text(one.title), _items(one.page)) for one in shelves)
+    return b'{"shelves":[%s],%s,"source":%s}' % (joined, _made(snapshot, request_id), _text(source))
+
+
+def _items(page: Page) -> bytes:
     fragments = page.snapshot.artefact.fragments
-    items = b",".join(
+    return b",".join(
         b'{%s,"score":%.4f,"reason":%s}' % (fragments[number], score, _text(reason))
         for number, score, reason in zip(page.item_no, page.score, page.reason, strict=True)
     )
-    return (
-        b'{"recommendations":[%s],"request_id":%s,"model_version":%s,"generation":%d,"generated_at":%s,"source":%s%s}'
-        % (
-            items,
-            _text.__wrapped__(request_id),
-            _text(generation.model_version),
-            generation.number,
-            _text(generation.made_at),
-            _text(page.source),
-            b"" if page.age_seconds is None else b',"age_seconds":%d' % page.age_seconds,
-        )
+
+
+def _made(snapshot: Snapshot, request_id: str) -> bytes:
+    generation = snapshot.generation
+    return b'"request_id":"%s","model_version":%s,"generation":%d,"generated_at":%s' % (
+        request_id.encode(),
+        _text(generation.model_version),
+        generation.number,
+        _text(generation.made_at),
     )
 
 

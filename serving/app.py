@@ -12,14 +12,19 @@ from conf.settings import Settings
 from serving import problems
 from serving.auth import Authenticator
 from serving.follower import Follower
+from serving.headers import with_headers
+from serving.keys import Keyring, jwks_path
+from serving.limits import RateLimit
 from serving.lookup import Lookup
 from serving.metrics import Metrics
 from serving.recommender import Recommender
-from serving.routes import events, health, items, recommendations
+from serving.routes import docs, events, health, home, items, recommendations
+from serving.search import Searcher
 from serving.service import EXTENSION, Service
 from stores.base import Store
 from stores.eventlog.base import EventLog
 from stores.sessions.base import Sessions
+from stores.shown.base import ShownLog
 
 
 def create_app(
@@ -33,20 +38,66 @@ def create_app(
     secret: str,
     clock: Callable[[], float],
     metrics: Metrics,
+    ticks: Callable[[], float] = time.monotonic,
+    searcher: Searcher | None = None,
+    shown: ShownLog | None = None,
 ) -> Flask:
-    """The service over the given parts. It opens nothing and starts nothing: that is its caller's part."""
+    """The service over the given parts. It opens nothing and starts nothing: that is its caller's part.
+
+    Args:
+        secret: signs and checks HS256 tokens; serving.token_previous_secret is accepted beside it.
+        clock: epoch seconds.
+        ticks: seconds of a clock that never goes back, for rate limits.
+        searcher: answers context=search; None: the context is not offered.
+        shown: told of every page; None: nobody is.
+    """
     app = Flask("serving", static_folder=None)
+    # An id may hold two slashes in a row.
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.serving.max_body_bytes
-    recommender = Recommender(Lookup(store, sessions, settings.serving, metrics), rules, clock, metrics)
-    authenticator = Authenticator(secret, clock)
     app.extensions[EXTENSION] = Service(
-        recommender, follower, store, sessions, eventlog, authenticator, settings, clock, metrics
+        recommender=Recommender(Lookup(store, sessions, settings.serving, metrics), rules, clock, metrics),
+        follower=follower,
+        store=store,
+        sessions=sessions,
+        eventlog=eventlog,
+        authenticator=_authenticator(settings, secret, clock, ticks, metrics),
+        limits=_limits(settings, ticks),
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        searcher=searcher,
+        shown=shown,
     )
-    for topic in (recommendations, items, events, health):
+    for topic in (recommendations, home, items, events, docs, health):
         app.register_blueprint(topic.blueprint)
     problems.register(app)
     _count(app, metrics)
+    app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]  # as Flask's documentation has it
     return app
+
+
+def _authenticator(
+    settings: Settings, secret: str, clock: Callable[[], float], ticks: Callable[[], float], metrics: Metrics
+) -> Authenticator:
+    serving = settings.serving
+    secrets = [one for one in (secret, serving.token_previous_secret) if one is not None]
+    return Authenticator(
+        Keyring(secrets, jwks_path(settings), ticks, metrics),
+        clock,
+        leeway=serving.token_leeway_seconds,
+        audience=serving.token_audience,
+        issuer=serving.token_issuer,
+    )
+
+
+def _limits(settings: Settings, ticks: Callable[[], float]) -> dict[str, RateLimit]:
+    """By scope."""
+    serving = settings.serving
+    return {
+        "user": RateLimit(serving.requests_per_second, serving.burst, ticks),
+        "service": RateLimit(serving.service_requests_per_second, serving.service_burst, ticks),
+    }
 
 
 def _count(app: Flask, metrics: Metrics) -> None:
@@ -55,9 +106,7 @@ def _count(app: Flask, metrics: Metrics) -> None:
 
     def after(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule is not None else "none"
-        metrics.requests.labels(route, response.status_code).inc()
-        metrics.seconds.labels(route).observe(time.perf_counter() - g.started)
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        metrics.answered(route, response.status_code, time.perf_counter() - g.started)
         return response
 
     app.before_request(before)

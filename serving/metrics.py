@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -20,6 +21,10 @@ class Metrics:
         self.seconds = Histogram(
             "topshelf_request_seconds", "Time to answer", ["route"], buckets=_BUCKETS, registry=self._registry
         )
+        self.refused = Counter(
+            "topshelf_refused", "Requests refused by the rate limit", ["scope"], registry=self._registry
+        )
+        self.key_failures = Counter("topshelf_key_failures", "Failed reads of the JWKS file", registry=self._registry)
         self.lookups = Counter(
             "topshelf_lookups",
             "Look-ups of lists and sessions: found, absent, failed, late, open",
@@ -61,7 +66,6 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemin",
         )
-
         self.following = Gauge(
             "topshelf_following",
             "1 while the last look for a new generation worked; the lowest of all workers",
@@ -78,6 +82,16 @@ class Metrics:
         self.breaker_changes = Counter(
             "topshelf_breaker_changes", "Changes of a circuit breaker's state", ["what", "to"], registry=self._registry
         )
+
+    @lru_cache(maxsize=1024)  # noqa: B019  # an app has one Metrics for its life, and few routes and statuses
+    def _answers(self, route: str, status: int) -> tuple[Counter, Histogram]:
+        return self.requests.labels(route, status), self.seconds.labels(route)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count an answer. The label look-ups of the library cost more than the counting, so they are kept."""
+        count, time = self._answers(route, status)
+        count.inc()
+        time.observe(seconds)
 
     def exposition(self) -> bytes:
         """The numbers of all workers in the Prometheus text format."""

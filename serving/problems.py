@@ -7,11 +7,15 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 log = logging.getLogger(__name__)
+REQUEST_ID = "topshelf.request_id"
+"""Where the request's id is in the WSGI environment. It is ours: none is accepted from a client."""
 RETRY_AFTER_SECONDS = 2
+_PHRASES = {413: "Request Entity Too Large"}
+"""Where Python's own phrase, and with it the problem's type, would differ between its versions."""
 
 
 class Problem(Exception):
@@ -48,15 +52,19 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _from_fault)
 
 
-def _answer(problem: Problem) -> Response:
-    document = {
+def document(problem: Problem) -> dict[str, str | int]:
+    """The members of a problem document."""
+    return {
         "type": f"/problems/{problem.kind}",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": _phrase(problem.status),
         "status": problem.status,
         "detail": problem.detail,
     }
+
+
+def _answer(problem: Problem) -> Response:
     return Response(
-        json.dumps(document, ensure_ascii=False),
+        json.dumps(document(problem), ensure_ascii=False),
         status=problem.status,
         mimetype="application/problem+json",
         headers=problem.headers,
@@ -65,11 +73,15 @@ def _answer(problem: Problem) -> Response:
 
 def _from_http(error: HTTPException) -> Response:
     status = error.code or 500
-    kind = HTTPStatus(status).phrase.lower().replace(" ", "-")
+    kind = _phrase(status).lower().replace(" ", "-")
     headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After", "Location")}
-    return _answer(Problem(status, kind, error.description or HTTPStatus(status).phrase, headers))
+    return _answer(Problem(status, kind, error.description or _phrase(status), headers))
+
+
+def _phrase(status: int) -> str:
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def _from_fault(error: Exception) -> Response:
-    log.error("a request failed", exc_info=error)
+    log.error("request %s failed", request.environ.get(REQUEST_ID), exc_info=error)
     return _answer(Problem(500, "internal-server-error", "The service failed; its log has the reason."))

@@ -19,8 +19,12 @@ def token_secret(settings: Settings) -> str:
     """The secret in force. Two processes that start at once agree on one.
 
     Raises:
-        ConfigError: the secret is shorter than 32 bytes, or its file cannot be read or written. The text has the fix.
+        ConfigError: the secret, or the one before it, is shorter than 32 bytes, or its file cannot be read or
+            written. The text has the fix.
     """
+    before = settings.serving.token_previous_secret
+    if before is not None and len(before.encode()) < MIN_BYTES:
+        raise ConfigError(f"serving.token_previous_secret has fewer than {MIN_BYTES} bytes: leave it empty")
     secret = settings.serving.token_secret
     if secret is None:
         secret = _kept(settings.home / SECRET_FILE)
@@ -30,6 +34,11 @@ def token_secret(settings: Settings) -> str:
     if len(secret.encode()) < MIN_BYTES:
         raise ConfigError(short)
     return secret
+
+
+def our_claims(settings: Settings) -> dict[str, str | None]:
+    """What a token of ours must claim for our own service to take it."""
+    return {"aud": settings.serving.token_audience, "iss": settings.serving.token_issuer}
 
 
 def _kept(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,12 +11,15 @@ from flask import current_app, request
 from conf.settings import Settings
 from serving.auth import Authenticator, Caller
 from serving.follower import Follower, Snapshot
+from serving.limits import RateLimit, too_many_requests
 from serving.metrics import Metrics
-from serving.problems import bad_request, unavailable, unknown_item
+from serving.problems import REQUEST_ID, bad_request, unavailable, unknown_item
 from serving.recommender import Recommender
+from serving.search import Searcher
 from stores.base import Store
 from stores.eventlog.base import EventLog
 from stores.sessions.base import Sessions
+from stores.shown.base import ShownLog
 
 EXTENSION = "topshelf"
 MAX_LIMIT = 100
@@ -30,10 +33,14 @@ class Service:
     sessions: Sessions
     eventlog: EventLog
     authenticator: Authenticator
+    limits: Mapping[str, RateLimit]
+    """By scope."""
     settings: Settings
     clock: Callable[[], float]
     """Epoch seconds."""
     metrics: Metrics
+    searcher: Searcher | None
+    shown: ShownLog | None
 
     def snapshot(self) -> Snapshot:
         """What is served now. Raises Problem (503) before the first generation."""
@@ -42,14 +49,48 @@ class Service:
             raise unavailable(f"There is nothing to serve yet: {self.follower.problem}")
         return snapshot
 
+    def snapshot_of(self, generation: int) -> Snapshot | None:
+        """A generation that this process still has."""
+        return self.follower.snapshot_of(generation)
+
     def caller(self) -> Caller:
-        """Who sent the request at hand. Raises Problem (401)."""
-        return self.authenticator.caller(request.headers.get("Authorization"))
+        """Who sent the request at hand. Raises Problem (401, or 429 when they send too many)."""
+        caller = self.authenticator.caller(request.headers.get("Authorization"))
+        self.charge(caller, 1)
+        return caller
+
+    def charge(self, caller: Caller, count: int) -> None:
+        """Count so many requests against the caller's rate limit. Raises Problem (429)."""
+        wait = self.limits[caller.scope].take(caller.user_id, count)
+        if wait:
+            self.metrics.refused.labels(caller.scope).inc()
+            raise too_many_requests(wait)
 
 
 def service() -> Service:
     """The service of the app that answers the request at hand."""
     return cast(Service, current_app.extensions[EXTENSION])
+
+
+def request_id() -> str:
+    """Of the request at hand; its answer has it in X-Request-Id."""
+    return cast(str, request.environ[REQUEST_ID])
+
+
+def choice_argument(name: str, choices: Sequence[str]) -> str:
+    """One of `choices` from the query; the first where it is left out. Raises Problem (400)."""
+    text = request.args.get(name, choices[0])
+    if text not in choices:
+        raise bad_request(f"{name} must be one of {', '.join(choices)}, got {text[:40]!r}.")
+    return text
+
+
+def text_argument(name: str, longest: int) -> str | None:
+    """Text of the query; None where it is left out. Raises Problem (400) unless it has 1 to `longest` characters."""
+    text = request.args.get(name)
+    if text is not None and not (text.strip() and len(text) <= longest):
+        raise bad_request(f"{name} must have 1 to {longest} characters, not all of them blank.")
+    return text
 
 
 def limit_argument(default: int) -> int:

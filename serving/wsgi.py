@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import time
@@ -16,9 +17,10 @@ from conf.settings import Settings
 from serving.app import create_app
 from serving.follower import Follower
 from serving.metrics import Metrics
+from serving.search import Searcher
 from serving.secrets import token_secret
 from stores.base import Timeouts
-from stores.opening import open_eventlog, open_reader, open_sessions, open_store
+from stores.opening import open_eventlog, open_reader, open_sessions, open_shown, open_store
 
 FOLLOWING = Timeouts(connect=1, read=1, retries=0)
 """Of looks at the control record: no request waits for them, but a worker's start does."""
@@ -43,16 +45,21 @@ def build(folder: str) -> Flask:
     reader = open_reader(settings)
     with suppress(TopshelfError):  # only so that the first request finds a connection; it will see for itself
         reader.read_control()
+    writer = f"{os.getpid()}-{secrets.token_hex(4)}"
+    shown = open_shown(settings, writer, metrics.shown_dropped.inc)
+    atexit.register(shown.close)
     return create_app(
         store=reader,
         follower=follower,
         sessions=open_sessions(settings),
-        eventlog=open_eventlog(settings, f"{os.getpid()}-{secrets.token_hex(4)}", time.time),
+        eventlog=open_eventlog(settings, writer, time.time),
         settings=settings,
         rules=rules,
         secret=token_secret(settings),
         clock=time.time,
         metrics=metrics,
+        searcher=Searcher(metrics),
+        shown=shown,
     )
 
 

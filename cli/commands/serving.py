@@ -13,8 +13,9 @@ from rich.table import Table
 
 from cli.context import Context, pass_context, set_option
 from conf.errors import ConfigError, PermanentError, RetryableError
-from serving.auth import SCOPES, check_user_id, make_token
-from serving.secrets import token_secret
+from serving.auth import MAX_MATURITY, SCOPES, check_user_id, make_token
+from serving.keys import jwks_path, read_jwks
+from serving.secrets import our_claims, token_secret
 
 PATIENT_MS = 60_000
 """For a person, who would rather wait than see a list without their session."""
@@ -37,6 +38,9 @@ def serve(obj: Context) -> None:
     from serving.launch import prepare
 
     token_secret(obj.settings)  # made before the workers start; a bad one is a message here instead of a dead worker
+    jwks = jwks_path(obj.settings)
+    if jwks is not None:
+        read_jwks(jwks)  # likewise
     launch = prepare(obj.settings, obj.rules, os.environ)
     obj.console.print(f"Serving on [bold]{launch.url}[/bold] (Ctrl-C stops it). Try:", soft_wrap=True)
     url = f"{launch.url}/api/v1/recommendations?limit=5"
@@ -50,17 +54,30 @@ def serve(obj: Context) -> None:
 @click.argument("user")
 @click.option("--scope", type=click.Choice(SCOPES), default="user", show_default=True, help="What it may do.")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Good for so long [serving.token_hours].")
+@click.option("--maturity-limit", type=click.IntRange(0, MAX_MATURITY), help="Show nothing above it, as for a child.")
+@click.option("--region", help="Show only what is licensed there.")
+@click.option("--tier", help="Show only what this subscription tier has.")
 @set_option
 @pass_context
-def token(obj: Context, user: str, scope: str, hours: float | None) -> None:
+def token(
+    obj: Context,
+    user: str,
+    scope: str,
+    hours: float | None,
+    maturity_limit: int | None,
+    region: str | None,
+    tier: str | None,
+) -> None:
     """Print a bearer token for USER, and nothing else, so that it can be used in $(…).
 
-    A token with the scope service may also read any user's recommendations.
+    A token with the scope service may also read any user's recommendations. What a token says of maturity, region and
+    tier tightens the user's own profile, and never widens it. It is signed with HS256, by serving.token_secret.
     """
     settings = obj.settings
     hours = settings.serving.token_hours if hours is None else hours
+    claims = {**our_claims(settings), "maturity_limit": maturity_limit, "region": region, "tier": tier}
     try:
-        click.echo(make_token(user, token_secret(settings), obj.now(), hours, scope))
+        click.echo(make_token(user, token_secret(settings), obj.now(), hours, scope, claims))
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import jwt
 import pytest
 
 from conf.loading import load
@@ -34,6 +35,34 @@ def test_a_token_for_a_time_without_end_is_a_usage_error(topshelf: Topshelf, hou
     result = topshelf("token", "ann", "--hours", hours)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "at most 876000 hours" in result.stderr
+
+
+def test_a_token_says_what_its_options_and_the_settings_say(topshelf: Topshelf) -> None:
+    settings = ("--set", "serving.token_audience=shop", "--set", "serving.token_issuer=desk")
+    result = topshelf(*settings, "token", "ann", "--maturity-limit", "2", "--region", "US", "--tier", "basic")
+    claims = jwt.decode(result.stdout.strip(), options={"verify_signature": False})
+    claims.pop("iat"), claims.pop("exp")
+    assert claims == {
+        "sub": "ann",
+        "scope": "user",
+        "aud": "shop",
+        "iss": "desk",
+        "maturity_limit": 2,
+        "region": "US",
+        "tier": "basic",
+    }
+
+
+def test_a_token_with_a_region_that_the_service_would_refuse_is_a_usage_error(topshelf: Topshelf) -> None:
+    result = topshelf("token", "ann", "--region", "a long region")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "region is text of 1 to 6 bytes" in result.stderr
+
+
+def test_a_service_is_not_started_on_keys_that_cannot_be_read(topshelf: Topshelf) -> None:
+    result = topshelf("--set", "serving.jwks_file=missing.json", "serve")
+    assert result.exit_code == 2
+    assert "missing.json cannot be read" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["token", "recs"])

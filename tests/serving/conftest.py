@@ -177,8 +177,9 @@ def world(tmp_path, monkeypatch):
 
 
 def home(path, *overrides: str) -> Settings:
+    fast = ["serving.requests_per_second=1000000", "serving.burst=1000000", "serving.follow_seconds=0.05"]
     secret = f"serving.token_secret={SECRET}"
-    return load({"TOPSHELF_HOME": str(path / "home")}, [secret, "serving.follow_seconds=0.05", *overrides]).settings
+    return load({"TOPSHELF_HOME": str(path / "home")}, [secret, *fast, *overrides]).settings
 
 
 @pytest.fixture

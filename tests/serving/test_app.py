@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from serving.follower import Follower
@@ -13,6 +15,7 @@ from stores.embedded import EmbeddedStore
 
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 HOME = "/api/v1/recommendations"
+NOW = datetime(2026, 11, 23, 13, 30, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,13 @@ HOME = "/api/v1/recommendations"
         ("GET", f"{HOME}?limit=²", 400, "limit"),
         ("GET", f"{HOME}?limit=", 400, "limit"),
         ("GET", f"{HOME}?limit={'9' * 400}", 400, "limit"),
-        ("GET", f"{HOME}?context=search&q=x", 400, "home, similar"),
+        ("GET", f"{HOME}?context=search&q=x", 400, "search is not offered"),
+        ("GET", f"{HOME}?context=nowhere", 400, "home, search, similar"),
+        ("GET", f"{HOME}?context=search", 400, "q"),
+        ("GET", f"{HOME}?context=search&q=%20", 400, "q"),
+        ("GET", f"{HOME}?context=similar&item_id=", 400, "item_id"),
+        ("GET", f"{HOME}?cursor=x", 400, "cursor"),
+        ("GET", "/api/v1/home?limit=x", 400, "limit"),
         ("GET", f"{HOME}?context=similar", 400, "item_id"),
         ("GET", f"{HOME}?context=similar&item_id=x", 404, "'x'"),
         ("GET", "/api/v1/items/x/similar", 404, "'x'"),
@@ -107,9 +116,83 @@ def test_metrics_are_counted_by_route_and_not_by_address(client):
 
 
 def test_ids_with_slashes_and_spaces_are_found(world, make_client):
-    ids = [f"a/b {number}" for number in range(12)]
+    ids = [f"a//b {number}" for number in range(12)]
     world.publish({}, item_ids=ids)
-    assert make_client()("/api/v1/items/a%2Fb%200/similar").status_code == 200
+    assert make_client()("/api/v1/items/a%2F%2Fb%200/similar").status_code == 200
+
+
+def test_every_answer_has_security_headers_and_an_id_of_its_own(client):
+    seen = set()
+    for path in (HOME, "/api/v1/home", f"{HOME}?limit=x", "/no/such/page", "/healthz", "/metrics", "/docs"):
+        answer = client(path, headers={"X-Request-Id": "req_of_the_client"})
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert "'unsafe" not in answer.headers["Content-Security-Policy"]
+        seen.add(answer.headers["X-Request-Id"])
+    assert len(seen) == 7
+    assert all(re.fullmatch("req_[0-9a-f]{16}", one) for one in seen)
+
+
+def test_the_id_of_an_answer_is_in_its_head_as_well(client):
+    for path in (HOME, "/api/v1/home", "/api/v1/users/ann/recommendations"):
+        answer = client(path, scope="service")
+        assert answer.json["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_personal_answers_are_kept_by_no_cache(client):
+    for path in (HOME, "/api/v1/home", "/api/v1/items/m0/similar", f"{HOME}?limit=x"):
+        answer = client(path)
+        assert (answer.headers["Cache-Control"], answer.headers.get("ETag")) == ("no-store", None)
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/api/v1/items/m0/similar"])
+def test_what_is_the_same_for_everybody_is_sent_once(client, path):
+    first = client(path, user=None)
+    again = client(path, user=None, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    other = client(path, user=None, headers={"If-None-Match": '"something else"'})
+    assert (other.status_code, other.data) == (200, first.data)
+    assert first.headers["Cache-Control"] == "public, no-cache"
+
+
+def test_similar_items_are_sent_anew_when_a_licence_ends_within_a_generation(world, make_client):
+    until = np.full(12, np.inf)
+    until[4] = NOW + 60
+    world.publish({}, available_until=until)
+    now, path = [NOW], "/api/v1/items/m0/similar"
+    client = make_client(now=lambda: now[0])
+    tag = client(path, user=None).headers["ETag"]
+    assert tag.startswith('W/"2-')
+    again = {"user": None, "headers": {"If-None-Match": tag}}
+    assert client(path, **again).status_code == 304
+    now[0] += 61
+    answer = client(path, **again)
+    assert answer.status_code == 200
+    assert "m4" not in [one["item_id"] for one in answer.json["similar_items"]]
+    assert answer.headers["Vary"] == "Authorization"
+
+
+def test_head_is_get_without_the_body_and_options_tells_the_methods(client):
+    for path in (HOME, "/api/v1/home", "/api/v1/items/m0/similar", "/healthz", "/docs"):
+        answer = client(path, method="HEAD")
+        assert (answer.status_code, answer.data) == (200, b"")
+        assert int(answer.headers["Content-Length"]) > 0
+        assert set(client(path, method="OPTIONS").headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    assert client("/api/v1/events", method="HEAD").status_code == 405
+    assert client("/no/such/page", method="OPTIONS").status_code == 404
+    assert client(HOME, method="HEAD", user=None).status_code == 401
+
+
+def test_parameters_that_mean_nothing_here_are_ignored(client):
+    assert client.items(f"{HOME}?q=x&item_id=y&color=red") == client.items(HOME)
+
+
+def test_the_log_of_a_fault_has_the_id_and_not_the_token(world, make_client, caplog):
+    answer = make_client(rules=None)(HOME)
+    assert f"request {answer.headers['X-Request-Id']} failed" in caplog.text
+    assert world.token("ann") not in caplog.text
 
 
 def test_every_route_is_documented(client):

@@ -11,14 +11,33 @@ import pytest
 
 from conf.errors import ConfigError
 from conf.loading import load
-from serving.auth import make_token
-from serving.secrets import SECRET_FILE, token_secret
+from serving.auth import Authenticator, Caller, make_token
+from serving.keys import Keyring
+from serving.metrics import Metrics
+from serving.problems import Problem
+from serving.secrets import SECRET_FILE, our_claims, token_secret
 
 HOME = "/api/v1/recommendations"
 
 
 def encoded(part):
     return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+
+
+NOW = datetime(2026, 11, 23, 13, 30, tzinfo=UTC).timestamp()
+SECRET = "a secret that is used in tests only, and long enough"
+
+
+def changed(settings, **serving):
+    return settings.model_copy(update={"serving": settings.serving.model_copy(update=serving)})
+
+
+def bearer(**extra):
+    return "Bearer " + jwt.encode({"sub": "ann", "exp": NOW + 60, **extra}, SECRET, "HS256")
+
+
+def authenticator():
+    return Authenticator(Keyring([SECRET], None, lambda: 0.0, Metrics()), lambda: NOW)
 
 
 @pytest.fixture
@@ -84,7 +103,87 @@ def test_a_token_ends_when_its_hours_are_over(world, make_client):
     now = jwt.decode(world.token("ann"), options={"verify_signature": False})["exp"]
     header = {"Authorization": f"Bearer {world.token('ann')}"}
     assert make_client(now=lambda: now - 1.0)(HOME, user=None, headers=header).status_code == 200
-    assert make_client(now=lambda: float(now))(HOME, user=None, headers=header).status_code == 401
+    leeway = world.settings.serving.token_leeway_seconds
+    assert make_client(now=lambda: now + leeway - 0.1)(HOME, user=None, headers=header).status_code == 200
+    assert make_client(now=lambda: now + leeway)(HOME, user=None, headers=header).status_code == 401
+
+
+def test_a_token_begins_when_it_says(world, make_client):
+    token = jwt.encode(claims(world, nbf=NOW + 100), world.settings.serving.token_secret, "HS256")
+    header = {"Authorization": f"Bearer {token}"}
+    assert make_client(now=lambda: NOW + 89.0)(HOME, user=None, headers=header).status_code == 401
+    assert make_client(now=lambda: NOW + 90.0)(HOME, user=None, headers=header).status_code == 200
+
+
+def test_a_remembered_token_still_ends(world, make_client):
+    now = [NOW]
+    client = make_client(now=lambda: now[0])
+    header = {"Authorization": f"Bearer {world.token('ann')}"}
+    assert client(HOME, user=None, headers=header).status_code == 200
+    now[0] += 25 * 3600
+    answer = client(HOME, user=None, headers=header)
+    assert (answer.status_code, answer.json["detail"]) == (401, "The token has expired.")
+
+
+def test_the_secret_before_is_good_until_it_is_taken_out(world, make_client):
+    before = "an older secret that was in force until not so long ago"
+    settings = changed(world.settings, token_previous_secret=before)
+    header = {"Authorization": f"Bearer {jwt.encode(claims(world), before, 'HS256')}"}
+    assert make_client(settings=settings)(HOME, user=None, headers=header).status_code == 200
+    assert make_client(settings=settings)(HOME).status_code == 200
+    assert make_client()(HOME, user=None, headers=header).status_code == 401
+
+
+def test_audience_and_issuer_are_checked_where_they_are_set(world, make_client):
+    settings = changed(world.settings, token_audience="shop", token_issuer="desk")
+
+    def status(client, **extra):
+        token = jwt.encode(claims(world, **extra), world.settings.serving.token_secret, "HS256")
+        return client(HOME, user=None, headers={"Authorization": f"Bearer {token}"}).status_code
+
+    strict, lax = make_client(settings=settings), make_client()
+    assert status(strict, aud="shop", iss="desk") == status(strict, aud=["x", "shop"], iss="desk") == 200
+    for extra in ({}, {"aud": "shop"}, {"iss": "desk"}, {"aud": "x", "iss": "desk"}, {"aud": "shop", "iss": "x"}):
+        assert status(strict, **extra) == 401, extra
+    assert status(lax, aud="x", iss="y") == 200
+    ours = make_token("ann", SECRET, datetime.fromtimestamp(NOW, UTC), 1, claims=our_claims(settings))
+    assert strict(HOME, user=None, headers={"Authorization": f"Bearer {ours}"}).status_code == 200
+
+
+def test_what_a_token_says_of_its_user_is_read(world):
+    caller = authenticator().caller(bearer(maturity_limit=2, region="US", tier="basic"))
+    assert caller == Caller("ann", "user", 2, "US", "basic")
+    assert authenticator().caller(bearer()) == Caller("ann", "user", None, None, None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"maturity_limit": 5},
+        {"maturity_limit": -1},
+        {"maturity_limit": True},
+        {"maturity_limit": "2"},
+        {"maturity_limit": 2.0},
+        {"region": ""},
+        {"region": 7},
+        {"region": "x" * 7},
+        {"tier": "x" * 65},
+        {"tier": ["basic"]},
+    ],
+)
+def test_a_claim_without_meaning_is_refused_for_it_may_have_been_meant_as_a_limit(wrong):
+    with pytest.raises(Problem, match=next(iter(wrong))):
+        authenticator().caller(bearer(**wrong))
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        make_token("ann", SECRET, datetime.fromtimestamp(NOW, UTC), 1, claims=wrong)
+
+
+def test_only_a_service_reads_for_others_and_nobody_reads_for_others_with_a_user_token(client):
+    for method, path in (("GET", "/api/v1/users/kid/recommendations"), ("POST", "/api/v1/users/recommendations")):
+        sent = {"method": method, "json": {"user_ids": ["kid"]} if method == "POST" else None}
+        assert client(path, **sent).status_code == 403
+        assert client(path, user=None, **sent).status_code == 401
+        assert client(path, scope="service", **sent).status_code == 200
 
 
 def test_tokens_are_not_made_for_what_the_service_would_refuse(world):
@@ -107,9 +206,10 @@ def test_a_secret_file_that_is_no_secret_is_to_be_deleted(tmp_path, content):
         token_secret(load({"TOPSHELF_HOME": str(tmp_path)}).settings)
 
 
-def test_a_short_secret_is_a_wrong_setting(tmp_path):
-    settings = load({"TOPSHELF_HOME": str(tmp_path)}, ["serving.token_secret=short"]).settings
-    with pytest.raises(ConfigError, match=r"serving\.token_secret"):
+@pytest.mark.parametrize("name", ["token_secret", "token_previous_secret"])
+def test_a_short_secret_is_a_wrong_setting(tmp_path, name):
+    settings = load({"TOPSHELF_HOME": str(tmp_path)}, [f"serving.{name}=short"]).settings
+    with pytest.raises(ConfigError, match=rf"serving\.{name} has fewer"):
         token_secret(settings)
 
 
