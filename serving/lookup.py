@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 
 from conf.errors import TopshelfError
-from conf.settings import Serving
+from conf.serving_settings import Serving
 from conf.vocabulary import EVERYWHERE
 from serving.breaker import Breaker, CircuitOpen, State
 from serving.cache import RingCache
