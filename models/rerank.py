@@ -194,10 +194,11 @@ class Diversifier:
     def _best(self) -> int:
         """The item for the next place."""
         taken = self._first_waiting(len(self._rules)) if len(self.page) >= self._window else None
-        while taken is None and self._ahead < self._count:
-            index = self._ahead
-            self._ahead += 1
+        if taken is not None:
+            return taken
+        for index in range(self._ahead, self._count):
             broken = self._broken(index)
+            self._ahead = index + 1
             if broken is None:
                 return index
             self._waiting.append(index)
@@ -244,19 +245,20 @@ def fit_line(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
     Rousseeuw and Leroy, Robust Regression and Outlier Detection, 1987, with one step from ordinary least squares). A
     slope below 0 becomes 0 and the line the mean, which is the least-squares solution under slope ≥ 0.
     """
-    slope, intercept = _least_squares(x, y)
-    residual = np.abs(y - (slope * x + intercept))
+    points = np.empty((3, len(x)))
+    points[0], points[1], points[2] = 1, x, y
+    slope, intercept = _least_squares(points @ points.T)
+    residual = np.abs(np.array((-intercept, -slope, 1.0)) @ points)
     middle = len(x) // 2
     near = residual <= 2.5 * 1.4826 * np.partition(residual, middle)[middle]
     if not near.all():
-        slope, intercept = _least_squares(x[near], y[near])
+        slope, intercept = _least_squares((points * near) @ points.T)
     return slope, intercept
 
 
-def _least_squares(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
-    count = len(x)
-    mean_x, mean_y = float(x.sum()) / count, float(y.sum()) / count
-    apart = x - mean_x
-    spread = float(apart @ apart)
-    slope = max(0.0, float(apart @ y) / spread) if spread > 1e-9 * count else 0.0
-    return slope, mean_y - slope * mean_x
+def _least_squares(moments: NDArray[np.float64]) -> tuple[float, float]:
+    """(slope, intercept) from the (3, 3) sums of products of 1, x and y over the points."""
+    (count, x, y), (_, xx, xy), _ = moments.tolist()
+    spread = count * xx - x * x
+    slope = max(0.0, (count * xy - x * y) / spread) if spread > 1e-9 * count * count else 0.0
+    return slope, (y - slope * x) / count

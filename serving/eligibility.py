@@ -39,14 +39,15 @@ class Catalogue:
 
     def __init__(self, artefact: Artefact, rules: Rules) -> None:
         genre = np.where(artefact.primary_genre == NO_GENRE, UNGROUPED, artefact.primary_genre.astype(np.int32))
-        self.groups = np.stack([genre, _directors(artefact)], axis=1)
-        """(n, 2) int32 primary genre and director, as groups of the diversity rules."""
+        groups = np.stack([genre, _directors(artefact)], axis=1)
+        self.groups = groups.astype(np.min_scalar_type(-1 - int(groups.max(initial=0))))
+        """(n, 2) primary genre and director, as groups of the diversity rules, in the narrowest signed type."""
         self.new = np.unique(artefact.popular.get("new", np.zeros(0, np.int32)))
         """(m,) item_nos of the new-item shelf, ascending."""
         self.new_vectors = np.ascontiguousarray(artefact.vectors[self.new])
         """(m, dim)."""
-        self.place_in_new = np.full(len(artefact), len(self.new), np.int32)
-        """(n,) index into `new`; m for items that are not on the shelf."""
+        self.place_in_new = np.full(len(artefact), len(self.new), np.min_scalar_type(len(self.new)))
+        """(n,) index into `new`; m for items that are not on the shelf. In the narrowest type, to be near."""
         self.place_in_new[self.new] = np.arange(len(self.new))
         self.promotions: list[tuple[int, Promotion]] = [
             (artefact.item_no[promotion.item_id], promotion)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.rules import Rules
-from models.rerank import OPEN, Bar, among, bars_of
+from models.rerank import FEW, OPEN, Bar, among, bars_of
 from serving.eligibility import Bars, Catalogue, Eligibility
 from serving.follower import Snapshot
 from serving.lookup import Known
@@ -53,8 +53,15 @@ class Visit:
         """
         bars = bars_of(self.bars.bars, item_no)
         for numbers, bar in ((self.hidden, _HIDDEN), (shown, _SHOWN)):
-            if len(numbers):
-                bars[among(item_no, numbers) & (bars == OPEN)] = bar
+            if not len(numbers):
+                continue
+            if len(numbers) <= FEW:
+                inside = among(item_no, numbers)
+            else:
+                marks = np.zeros(len(self.bars.bars), bool)
+                marks[np.minimum(numbers, len(marks) - 1)] = True
+                inside = marks[np.minimum(item_no, len(marks) - 1)]
+            bars[inside & (bars == OPEN)] = bar
         return bars
 
     def open(self, shown: NDArray[np.int32]) -> NDArray[np.bool_]:

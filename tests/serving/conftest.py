@@ -88,12 +88,14 @@ def content(**changes) -> ArtefactContent:
         "segments": [SEGMENT],
         "model_version": "v1",
         "made_for": "2026-11-23T12:00Z",
-        "documents": [
-            SearchDocument(f"Film {number}", (f"Actor {number}",), None, (genres[primary[number]],), "A film.", 2000)
-            for number in range(ITEMS)
-        ],
+        "documents": [],
         **changes,
     }
+    if not fields["documents"]:
+        fields["documents"] = [
+            SearchDocument(title, (f"Actor {number}",), None, (genres[number % 3],), "A film.", 2000)
+            for number, title in enumerate(fields["titles"])
+        ]
     return ArtefactContent(**fields)
 
 

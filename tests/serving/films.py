@@ -6,6 +6,7 @@ import numpy as np
 
 from conf.vocabulary import EVERYWHERE
 from serving.follower import Follower, Snapshot
+from serving.lookup import Lookup
 from serving.metrics import Metrics
 from serving.page import Page
 from serving.recommender import Recommender
@@ -67,14 +68,15 @@ class Cinema:
         self.metrics = Metrics()
         self.now = NOW
         self.sessions = open_sessions(world.settings)
-        self.recommender = Recommender(world.store, self.sessions, rules, lambda: self.now, self.metrics)
+        lookup = Lookup(world.store, self.sessions, world.settings.serving, self.metrics)
+        self.recommender = Recommender(lookup, rules, lambda: self.now, self.metrics)
         follower = Follower(world.store, world.settings.artefacts_path, 60, self.metrics)
         follower.poll()
         assert follower.snapshot is not None
         self.snapshot: Snapshot = follower.snapshot
 
     def did(self, event_type, item_no, ago=60.0, user="ann"):
-        self.sessions.apply(user, SessionEvent(item_no, event_type, self.now - ago))
+        self.sessions.apply(user, [SessionEvent(item_no, event_type, self.now - ago)])
 
     def home(self, limit=20, user="ann", seed="r0", **asked) -> Page:
         return self.recommender.home(self.snapshot, Request(user_id=user, limit=limit, seed=seed, **asked))

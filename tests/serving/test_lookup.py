@@ -85,7 +85,7 @@ def test_while_the_store_fails_a_list_that_was_seen_stands_in_and_tells_its_age(
 def test_what_the_user_does_meanwhile_counts_on_top_of_a_remembered_list(parts):
     parts.know()
     parts.store.error = StoreUnavailable("gone")
-    parts.sessions.real.apply("ann", SessionEvent(3, "watch", 5.0))
+    parts.sessions.real.apply("ann", [SessionEvent(3, "watch", 5.0)])
     assert 3 in parts.know().viewer.hidden
 
 
@@ -131,7 +131,7 @@ def test_sessions_have_a_breaker_of_their_own(parts):
 
 
 def test_the_session_is_left_out_only_where_a_failing_store_has_used_its_time_up(parts):
-    parts.sessions.real.apply("ann", SessionEvent(3, "watch", 5.0))
+    parts.sessions.real.apply("ann", [SessionEvent(3, "watch", 5.0)])
     parts.store.takes = 0.065
     assert len(parts.know().events) == 1  # slow, but it answered
     parts.store.error = StoreTimeout("late")
