@@ -55,8 +55,10 @@ def create_app(
     # An id may hold two slashes in a row.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.serving.max_body_bytes
+    recommender = Recommender(Lookup(store, sessions, settings.serving, metrics), rules, clock, metrics)
+    follower.before_serving(recommender.prepare)
     app.extensions[EXTENSION] = Service(
-        recommender=Recommender(Lookup(store, sessions, settings.serving, metrics), rules, clock, metrics),
+        recommender=recommender,
         follower=follower,
         store=store,
         sessions=sessions,

@@ -69,6 +69,7 @@ class Follower:
         self._polling = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._prepare: Callable[[Snapshot], None] | None = None
         self.problem: str | None = "no look at the store yet"
         """Why the last look failed; None when it did not."""
         self.lasting = False
@@ -86,6 +87,15 @@ class Follower:
         None for any other, and from one look to the next for one that is bad.
         """
         return next((each for each in self._shown if each.generation.number == generation), None)
+
+    def before_serving(self, prepare: Callable[[Snapshot], None]) -> None:
+        """Have every snapshot prepared before it is served, so that no request pays for what is worked out once.
+
+        Called at once for the one that is served now.
+        """
+        self._prepare = prepare
+        if self.snapshot is not None:
+            prepare(self.snapshot)
 
     def poll(self) -> None:
         """Look once. A failure is left in `problem` and counted; what was served goes on being served."""
@@ -182,6 +192,8 @@ class Follower:
         loaded = None if earlier is None else self._artefacts.loaded(earlier.artefact_id)
         if earlier is not None and loaded is not None:
             shown.append(Snapshot(replace(control, current=earlier.number), earlier, loaded))
+        if self._prepare is not None:
+            self._prepare(shown[0])
         self._shown = tuple(shown)
         self._artefacts.keep_only([each.artefact.artefact_id for each in shown])
         self._metrics.generation.set(generation.number)

@@ -49,7 +49,14 @@ def prepare(settings: Settings, rules: Rules, env: Mapping[str, str]) -> Launch:
     metrics.mkdir()
     root = str(Path(__file__).parents[1])
     path = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
-    environment = {**env, "PYTHONPATH": path, MULTIPROCESS_VARIABLE: str(metrics), FOLDER_VARIABLE: str(folder)}
+    environment = {
+        **env,
+        "PYTHONPATH": path,
+        MULTIPROCESS_VARIABLE: str(metrics),
+        FOLDER_VARIABLE: str(folder),
+        # Workers and their threads share the cores as it is: a product of one request is best worked out by one.
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     return Launch(_command(settings, folder, listener.fileno()), environment, listener, folder, _url(listener))
 
 
