@@ -131,15 +131,7 @@ def _append(lake: Lake, events: Sequence[dict[str, Any]], now: datetime) -> int:
     recent = (F.col("date") >= F.lit(earliest)) | (
         (F.col("hour") == HISTORY_HOUR) & (F.col("timestamp") >= F.lit(earliest).cast("timestamp"))
     )
-    known = lake.read(EVENTS).where(recent)
-    fresh = arrived.join(known.select("event_id"), on="event_id", how="left_anti").persist()
-    try:
-        count = fresh.count()
-        if count:
-            lake.append(EVENTS, fresh)
-    finally:
-        fresh.unpersist()
-    return count
+    return lake.append_new(EVENTS, arrived, lake.read(EVENTS).where(recent))
 
 
 def _row(event: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -63,6 +63,18 @@ class Lake:
         writer = self._writer(table, rows, "append")
         writer.option("maxRecordsPerFile", rows_a_file).save(self.path(table))
 
+    def append_new(self, table: Table, rows: DataFrame, among: DataFrame) -> int:
+        """Append the rows whose key is not among those of some rows of the table; returns how many they were."""
+        known = among.select(*table.key)
+        fresh = rows.join(known, on=list(table.key), how="left_anti").persist()
+        try:
+            count = fresh.count()
+            if count:
+                self.append(table, fresh)
+        finally:
+            fresh.unpersist()
+        return count
+
     def overwrite(self, table: Table, rows: DataFrame) -> None:
         """Replace the whole table in one commit."""
         self._writer(table, rows, "overwrite").save(self.path(table))

@@ -6,7 +6,7 @@ user up to date whom the generations left behind had touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from conf.settings import Settings
 from jobs.scan import readable
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, Table
 from stores.artefact import load_artefact
-from stores.base import VARIANTS, ControlConflict, Store, choose
+from stores.base import VARIANTS, Store, choose
+from stores.changing import change_control
 from stores.control import Control
 
-TRIES = 5
+_NOTHING = "nothing has been published to this store yet, so there is nothing to go back to"
 LOOKED_UP = 2000
 """Up to this many users whose list may be gone are looked up in the store; of more the plans alone are asked."""
 
@@ -50,7 +51,10 @@ def roll_back(settings: Settings, root: str, store: Store, to: int | None, force
         ControlConflict: the control record kept on changing.
     """
 
-    def change(control: Control) -> tuple[Control, int]:
+    lost = 0
+
+    def change(control: Control) -> Control:
+        nonlocal lost
         after = control.rolled_back(to)
         _need_artefact(settings.artefacts_path, after)
         lost = 0 if _in_every_ring(control, after.current) else lists_gone(root, store, control, after)
@@ -59,9 +63,10 @@ def roll_back(settings: Settings, root: str, store: Store, to: int | None, force
                 f"going back to generation {after.current} would leave {lost:,} users without the list they had then: "
                 "later loads have written over them. Go back less far, or say --force"
             )
-        return after, lost
+        return after
 
-    return _swap(store, change)
+    before, after = change_control(store, change, _NOTHING)
+    return Change(before, after, lost)
 
 
 def _in_every_ring(control: Control, target: int) -> bool:
@@ -81,12 +86,13 @@ def mark_bad(settings: Settings, store: Store, generation: int) -> Change:
         ControlConflict: the control record kept on changing.
     """
 
-    def change(control: Control) -> tuple[Control, int]:
+    def change(control: Control) -> Control:
         after = control.without(generation)
         _need_artefact(settings.artefacts_path, after)
-        return after, 0
+        return after
 
-    return _swap(store, change)
+    before, after = change_control(store, change, _NOTHING)
+    return Change(before, after, 0)
 
 
 def lists_gone(root: str, store: Store, control: Control, after: Control) -> int:
@@ -157,20 +163,3 @@ def _need_artefact(artefacts: Path, control: Control) -> None:
         load_artefact(artefacts, generation.artefact_id, verify=False)
     except DataError as error:
         raise PermanentError(f"generation {generation.number} cannot be served any more: {error}") from error
-
-
-def _swap(store: Store, change: Callable[[Control], tuple[Control, int]]) -> Change:
-    """Change the control record; a publisher that changed it meanwhile is not an operator's problem."""
-    for left in reversed(range(TRIES)):
-        control = store.read_control()
-        if control is None:
-            raise PermanentError("nothing has been published to this store yet, so there is nothing to go back to")
-        after, lost = change(control)
-        try:
-            store.swap_control(control, after)
-        except ControlConflict:
-            if not left:
-                raise
-        else:
-            return Change(control, after, lost)
-    raise AssertionError("the loop returns or raises")

@@ -103,14 +103,7 @@ def _append(lake: Lake, pages: Sequence[dict[str, Any]]) -> int:
     arrived = lake.spark.createDataFrame([tuple(row[name] for name in SERVED.columns) for row in rows], SERVED.schema)
     dates = {row["date"] for row in rows}
     known = lake.read(SERVED).where(F.col("date").between(F.lit(min(dates)), F.lit(max(dates))))
-    fresh = arrived.join(known.select(*SERVED.key), on=list(SERVED.key), how="left_anti").persist()
-    try:
-        count = fresh.count()
-        if count:
-            lake.append(SERVED, fresh)
-    finally:
-        fresh.unpersist()
-    return count
+    return lake.append_new(SERVED, arrived, known)
 
 
 def _row(page: dict[str, Any]) -> dict[str, Any]:

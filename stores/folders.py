@@ -54,10 +54,10 @@ def publish_folder(
         files = {str(path.relative_to(partial)): _digest(path) for path in paths}
         manifest = _json({**head, "files": files})
         _write(partial / MANIFEST, manifest)
-        _sync_folder(partial)
+        sync_folder(partial)
         name = hashlib.sha256(manifest).hexdigest()[:digits]
         _settle(partial, root / name)
-        _sync_folder(root)
+        sync_folder(root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return name
@@ -100,7 +100,7 @@ def _filled(folder: Path, fill: Fill) -> None:
     for path in folder.iterdir():
         with path.open("rb") as file:
             _sync(file.fileno())
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def _map(path: Path) -> NDArray[Any]:
@@ -135,7 +135,8 @@ def _sync(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have what was made and renamed in a folder outlive a crash of the machine."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from conf.errors import PermanentError
-from stores.base import ControlConflict, Store
+from stores.base import Store
+from stores.changing import change_control
 from stores.control import Control
-
-TRIES = 5
 
 
 def take_down(store: Store, item_ids: Collection[str]) -> Control:
@@ -29,18 +27,8 @@ def put_back(store: Store, item_ids: Collection[str]) -> Control:
 
 
 def _change(store: Store, item_ids: Collection[str], undo: bool) -> Control:
-    for left in reversed(range(TRIES)):
-        control = store.read_control()
-        if control is None:
-            raise PermanentError("nothing has been published to this store yet: run `topshelf run` first")
+    def change(control: Control) -> Control:
         after = control.without_takedowns(item_ids) if undo else control.with_takedowns(item_ids)
-        if after.takedowns == control.takedowns:
-            return control
-        try:
-            store.swap_control(control, after)
-        except ControlConflict:
-            if not left:
-                raise
-        else:
-            return after
-    raise AssertionError("the loop returns or raises")
+        return control if after.takedowns == control.takedowns else after
+
+    return change_control(store, change, "nothing has been published to this store yet: run `topshelf run` first")[1]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pyspark.sql import SparkSession
 
@@ -15,6 +16,12 @@ from jobs.lake import Lake
 from jobs.spark import spark_session
 
 pytest_plugins = ["tests.services.servers"]
+
+# How fast a machine is, and what else it does, is no property of the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 QUICK = {
     # Tests run many small queries once: compiling and replanning them costs more than running them as they are.

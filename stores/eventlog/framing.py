@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from conf.errors import DataError
+from stores.folders import sync_folder
 
 SEGMENT_BYTES = 64 << 20
 _SUFFIX = ".log"
@@ -89,7 +90,7 @@ class SegmentWriter:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             partial.rename(final)
-            _sync_folder(self._root)
+            sync_folder(self._root)
         except OSError:
             os.close(file)
             raise
@@ -165,11 +166,3 @@ def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

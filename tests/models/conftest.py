@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from conf.loading import load
 from conf.settings import Settings
 from models.training import train
 from tests.models.blocks import SMALL, World, make_world
-
-# How long a draw takes says nothing on a busy machine.
-hypothesis.settings.register_profile("no deadline", deadline=None)
-hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")
