@@ -56,9 +56,10 @@ class Context:
 
     @cached_property
     def rules(self) -> Rules:
-        from conf.rules import load_rules
+        """Raises ConfigError when a rule is wrong."""
+        from conf.rules import RULES_FILE, load_rules
 
-        return load_rules()
+        return load_rules(self.settings.rules_path or RULES_FILE)
 
     @cached_property
     def console(self) -> Console:

@@ -25,6 +25,7 @@ COMMANDS = {
     "generations": ("cli.commands.generations:generations", "Show every publication and how it stands."),
     "rollback": ("cli.commands.generations:rollback", "Send readers back to an earlier generation."),
     "takedown": ("cli.commands.takedown:takedown", "Take items out of every answer, at once."),
+    "rules": ("cli.commands.rules:rules", "Check rules, and see what a change of them would do."),
     "ui": ("cli.commands.pipeline:ui", "Open the pipeline in the Dagster UI."),
     "config": ("cli.commands.config:config", "Show the settings in force and where each comes from."),
     "store": ("cli.commands.store:store", "Make and check the key-value store of the lists."),

@@ -128,7 +128,7 @@ VIEWS = (
         (
             ("request_id", "The answer"),
             ("user_id", "Who; null: nobody was named"),
-            ("context", "home, search, similar, …"),
+            ("context", "home, shelves, search or similar"),
             ("item_id", "The item"),
             ("position", "Where it stood, from 0 over all pages of a cursor"),
             ("propensity", "Probability with which it was drawn for its position; null: it was not drawn"),

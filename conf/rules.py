@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
 
 from conf.errors import ConfigError
 from conf.section import Positive, Section, Share
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 RULES_FILE = Path(__file__).with_name("rules.yaml")
 Context = Literal["home", "search", "similar"]
@@ -158,18 +161,31 @@ class Rules(Section):
 
 
 def load_rules(path: Path = RULES_FILE) -> Rules:
-    """Read and validate a rules file.
+    """Read and validate a rules file. It holds every rule: what one file leaves out, no other fills in.
 
     Raises:
-        ConfigError: naming the file, the key and what is wrong with it.
+        ConfigError: naming the file, each wrong key, what is wrong with it and how to mend it.
     """
     try:
-        return Rules.model_validate(yaml.safe_load(path.read_text()) or {})
+        return Rules.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"cannot read the rules file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        raise ConfigError(f"{path} is not valid YAML: {error}; correct it there") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{path}: {where + ': ' if where else ''}{first['msg']}") from error
+        raise ConfigError(f"{path}: {'; '.join(_mended(one) for one in error.errors())}") from error
+
+
+def _mended(problem: ErrorDetails) -> str:
+    """What is wrong with one key, and how to mend it."""
+    key = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is not a rule: {RULES_FILE} has them all"
+    if problem["type"] == "missing":
+        return f"{key} is missing: take it over from {RULES_FILE}"
+    if not key:
+        return f"{problem['msg'].removeprefix('Value error, ')}; {RULES_FILE} shows how"
+    got = "" if isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
+    return f"{key}: {problem['msg'].removeprefix('Value error, ')}{got}; change it there"

@@ -37,6 +37,9 @@ class Serving(Section):
     jwks_file: str | None = Field(
         description="JWKS file of public keys (RS256, ES256), read again when it changes; relative to the home folder"
     )
+    rules_file: str | None = Field(
+        description="File of rules, read when a service starts; relative to the home folder; empty: conf/rules.yaml"
+    )
     requests_per_second: float = Field(gt=0, description="Requests a second of one user, in each worker")
     burst: Positive = Field(description="Requests of one user at once, in each worker")
     service_requests_per_second: float = Field(

@@ -245,6 +245,12 @@ class Settings(Section):
         return Path(self.under_home(self.store.path))
 
     @property
+    def rules_path(self) -> Path | None:
+        """The rules of an answer; None: those that Topshelf comes with."""
+        name = self.serving.rules_file
+        return None if name is None else Path(self.under_home(name))
+
+    @property
     def models_path(self) -> Path:
         """One folder a trained model: safetensors, JSON, FAISS."""
         return self.home / "models"

@@ -68,6 +68,17 @@ def run(lake: Lake, hour: Hour, folder: Path) -> Result:
     return Result(found, new, tuple(damaged), *_held(lake, hour))
 
 
+def waiting(folder: Path) -> int:
+    """Pages of the log below `folder` that no run has read yet."""
+    positions = _positions(folder)
+    found = 0
+    for segment in sealed_and_open_segments(folder):
+        with segment.path.open("rb") as lines:
+            lines.seek(positions.get(segment.name, 0))
+            found += sum(1 for _ in lines)
+    return found
+
+
 def _positions(folder: Path) -> dict[str, int]:
     """How far each segment that is still there has been read."""
     file = folder / STATE_FILE

@@ -398,7 +398,7 @@ SERVED = Table(
             _col("request_id", TEXT, "The answer, as events name it in context.recommendation_id", True),
             _col("offset", INT, "Items of the same cursor that came before this page", True),
             _col("user_id", TEXT, "Who; null: nobody was named"),
-            _col("context", TEXT, "home, search, similar, …", True),
+            _col("context", TEXT, "home, shelves, search or similar", True),
             _col("item_ids", ArrayType(TEXT), "What was shown, in order", True),
             _col("positions", ArrayType(INT), "Position of each item, from 0 over all pages of a cursor", True),
             _col(

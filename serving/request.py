@@ -11,6 +11,8 @@ from serving.lookup import Viewer
 from stores.artefact import Artefact
 
 HOME, SEARCH, ALIKE = "home", "search", "similar"
+SHELVES = "shelves"
+"""The home page as shelves, in the log of what was shown: no order of one page, so not to be taken for one."""
 PERSONALIZED, POPULAR = "personalized", "popular"
 _HASHES = 1 << 64
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from serving.answers import home
-from serving.request import HOME
+from serving.request import HOME, SHELVES
 from serving.service import limit_argument, request_id, service
 from serving.showing import Wanted, asking, written
 
@@ -22,5 +22,5 @@ def own() -> Response:
     snapshot = parts.snapshot()
     made = parts.recommender.shelves(snapshot, asking(caller, caller.user_id, wanted, request_id()))
     if request.method != "HEAD":
-        written(parts, [shelf.page for shelf in made], caller.user_id, HOME, request_id())
+        written(parts, [shelf.page for shelf in made], caller.user_id, SHELVES, request_id())
     return Response(home(snapshot, made, request_id()), mimetype="application/json")

@@ -14,7 +14,7 @@ class Shown(TypedDict):
     user_id: str | None
     """None: nobody was named."""
     context: str
-    """home, search, similar, …"""
+    """home, shelves, search or similar"""
     timestamp: float
     """Epoch seconds."""
     item_no: Sequence[int]

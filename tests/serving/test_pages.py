@@ -173,7 +173,7 @@ def test_what_was_shown_is_written_down_with_its_positions(make_client):
     client(USERS, "shop", "POST", "service", json={"user_ids": ["ann", "kid"]})
     client("/api/v1/items/m0/similar")
     assert [(one["user_id"], one["context"]) for one in records] == [
-        ("ann", "home"),
+        ("ann", "shelves"),
         ("ann", "home"),
         ("kid", "home"),
         ("ann", "similar"),
