@@ -28,6 +28,7 @@ from jobs.manifests import Scored, built_from, remove_unused
 from jobs.readback import read_back
 from jobs.switch import still_held, switch
 from jobs.tables import PUBLISHED, RECOMMENDATIONS
+from stores.artefact import load_artefact
 from stores.base import ControlConflict, LeaseLost, Store
 from stores.control import Control, Generation
 
@@ -160,7 +161,12 @@ class _Attempt:
         """Plan, check, load and verify, then switch. Returns the control record after the switch."""
         counts = self._plan()
         made = Generation(
-            self.number, self.scored.artefact_id, self.scored.model_version, str(self.hour), self.now().isoformat()
+            self.number,
+            self.scored.artefact_id,
+            self.scored.model_version,
+            str(self.hour),
+            self.now().isoformat(),
+            slots=len(load_artefact(self.settings.artefacts_path, self.scored.artefact_id, verify=False)),
         )
         unchanged = self.scored.scored - (counts.planned - counts.carried)
         done = load(self.lake, self.settings, self.number, self.watermark, counts.planned, unchanged, self.listener)

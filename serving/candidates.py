@@ -31,6 +31,7 @@ OF_SEGMENT, ALIKE, RISEN, OF_SESSION, FOUND, EXPLORED, PROMOTED = range(len(LABE
 FEWEST_POINTS, MOST_POINTS = 8, 32
 """Items of a list that a line is fitted to: fewer say little, and more cost a look into memory each."""
 _NEW = int(Source.NEW)
+_NO_ITEM, _NO_PRODUCT, _NO_ENTRY = np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.intp)
 _WIDER = (("global", Source.POPULAR), ("trending", Source.TRENDING), ("new", Source.NEW))
 
 
@@ -101,9 +102,9 @@ def personal(visit: Visit) -> Candidates:
 def score(visit: Visit) -> Scored:
     """The candidates of the user's own tier: their list, and items that it lacks.
 
-    A list lacks what is newer than it, and what was too far from the user's taste until this session. Both are
-    estimated by `estimate` and enter with the same additions as the list's own items, so that the order compares like
-    with like.
+    Of what a list lacks, only items that are newer than it may enter: anything else the batch may have left out because
+    the user watched it long ago, which nobody here can know. They are estimated by `estimate` and get the same
+    additions as the list's own items, so that the order compares like with like.
     """
     body, artefact = visit.known.body, visit.snapshot.artefact
     assert body is not None
@@ -179,7 +180,10 @@ def _new_items(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Items of the new-item shelf that may be shown and the list lacks, with their products: the highest few."""
     catalogue, most = visit.catalogue, visit.rules.new_items.entrants
+    if not len(catalogue.new) or catalogue.new[-1] < visit.newcomers_from:
+        return _NO_ITEM, _NO_PRODUCT
     lacking = visit.bars.new.copy()
+    lacking[: int(np.searchsorted(catalogue.new, visit.newcomers_from))] = False
     lacking[catalogue.place_in_new[own]] = False
     places = np.flatnonzero(lacking)
     product = (catalogue.new_vectors @ vector)[places]
@@ -190,9 +194,15 @@ def _new_items(
 
 
 def _risen(visit: Visit, taken: NDArray[np.intp], gains: Gains) -> NDArray[np.intp]:
-    """The entries of items that the session raised enough to enter, but for those `taken`: the highest few."""
+    """The entries of newcomers that the session raised enough to enter, but for those `taken`: the highest few."""
     rules = visit.rules.session
-    enters = (gains.gain >= rules.enter_above) & (bars_of(visit.bars.bars, gains.item_no) == OPEN)
+    if visit.newcomers_from >= len(visit.snapshot.artefact):
+        return _NO_ENTRY
+    enters = (
+        (gains.item_no >= visit.newcomers_from)
+        & (gains.gain >= rules.enter_above)
+        & (bars_of(visit.bars.bars, gains.item_no) == OPEN)
+    )
     enters[taken] = False
     entries = np.flatnonzero(enters)
     if len(entries) > rules.entrants:

@@ -36,6 +36,14 @@ class Snapshot:
         """(n,) which items may be shown at all: those of the catalogue that are not taken down."""
         self._terms: dict[str, tuple[tuple[int, int], NDArray[np.float32]]] = {}
 
+    def newcomers_from(self, generation: int) -> int:
+        """The lowest item_no that lists of a generation cannot have, because it came after them.
+
+        What such lists lack below it may have been left out on purpose, as an item that the user watched long ago.
+        """
+        slots = self.control.slots_at(generation)
+        return len(self.artefact) if slots is None else slots
+
     def context_term(self, page: str, daypart: int, weekday: int) -> NDArray[np.float32]:
         """(n,) what a page at this time adds to each item's logit; worked out once a quarter of a day."""
         when = (daypart, weekday)

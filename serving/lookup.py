@@ -54,6 +54,8 @@ class Known:
     """Of the look-up of the list."""
     watermark: int = 0
     """Epoch seconds: every event logged before is in the list."""
+    generation: int = 0
+    """That wrote the list."""
     events: tuple[SessionEvent, ...] = ()
     """Of the session, newest first."""
     age_seconds: float | None = None
@@ -118,7 +120,7 @@ class Lookup:
             segment=artefact.segments[body.segment] if body.segment < len(artefact.segments) else None,
             hidden=hidden + body.anchors,
         )
-        return Known(viewer, body, outcome, stored.watermark, events, age)
+        return Known(viewer, body, outcome, stored.watermark, stored.generation, events, age)
 
     def _ring(self, user_id: str) -> tuple[Mapping[int, bytes] | None, float | None, Outcome]:
         """The ring from the store, or else from the cache with its age; FOUND: the store has answered."""

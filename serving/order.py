@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from conf.vocabulary import NO_ANCHOR
 from models.rerank import OPEN, Bar, Diversifier, bars_of
-from serving.candidates import EXPLORED, PROMOTED, Candidates
+from serving.candidates import CACHED, EXPLORED, PERSONALIZED, PROMOTED, Candidates
 from serving.exploration import draw, explores, generator, strata
 from serving.visit import Visit
 
@@ -227,13 +227,27 @@ class Order:
         """Put a drawn item on each of some places of a block; what stood there comes first in the next block."""
         visit, rules = self._visit, self._visit.rules.exploration
         placed = self.pool.item_no[[*self.places, *rows]]
-        parts = strata(visit.open(placed), visit.catalogue.new, rules.new_share, len(places))
+        parts = strata(self._open(placed), visit.catalogue.new, rules.new_share, len(places))
         rng = generator(rules, visit.request.seed, start // visit.rules.diversity.window)
         for place, found in zip(places, draw(parts, len(places), rng), strict=True):
             self._back.append(rows[place])
             rows[place] = self._special(found.item_no, EXPLORATION, EXPLORED, [rows[place]])
             self.propensity[start + place] = rules.share * found.propensity
             self._drawn.add(found.item_no)
+
+    def _open(self, placed: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """(n,) the items that draws are from: the rest of the user's list, for of other items nobody here knows
+        whether they were watched; of a user without a list all that may be shown."""
+        mask = self._visit.open(placed)
+        if self._own_first:
+            own = np.zeros_like(mask)
+            own[self.pool.item_no[: self.first.left]] = True
+            mask &= own
+        return mask
+
+    @property
+    def _own_first(self) -> bool:
+        return self.tiers[:1] in ([PERSONALIZED], [CACHED])
 
     def _undrawn(self, start: int, count: int) -> list[float]:
         """Propensities of places `start` and on, of one block, for the items that the order itself puts there."""
@@ -256,8 +270,11 @@ class Order:
         pins = self._pins if start == 0 else {}
         window = visit.rules.diversity.window
         wanted = [place - 1 for place in visit.rules.exploration.positions if place - 1 not in pins]
-        left = visit.bars.open - len(visit.hidden) - (start + window)
-        if left < len(wanted):
+        if self._own_first:
+            left = self.first.left - (start + window)
+        else:
+            left = visit.bars.open - len(visit.hidden) - (start + window)
+        if left < len(wanted) and not self._own_first:
             hidden = bars_of(visit.bars.bars, visit.hidden) == OPEN
             left = visit.bars.open - int(np.count_nonzero(hidden)) - (start + window)
         return [place for place in wanted if place < count] if left >= len(wanted) else []

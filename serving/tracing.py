@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.rerank import Bar
-from serving.candidates import PERSONALIZED, Candidates, Scored, home_tiers, score
+from serving.candidates import CACHED, PERSONALIZED, Candidates, Scored, home_tiers, score
 from serving.order import Order
 from serving.visit import Visit
 
@@ -51,7 +51,7 @@ def explain(visit: Visit, item_no: int) -> Trace:
     order = Order(visit, _noted(home_tiers(visit), read), diverse=True, pins=True, draws=True)
     order.reach(visit.request.offset + visit.request.limit)
     tier, rank = next(((each, rank) for each in read if (rank := _rank(each, item_no)) is not None), (None, None))
-    parts = _parts(score(visit), item_no) if tier is not None and tier.tier == PERSONALIZED else {}
+    parts = _parts(score(visit), item_no) if tier is not None and tier.tier in (PERSONALIZED, CACHED) else {}
     bar = visit.bar(item_no)
     place = next((spot for spot, row in enumerate(order.places) if order.pool.item_no[row] == item_no), None)
     return Trace(

@@ -41,6 +41,8 @@ class Visit:
     recent: Recent | None
     assigned: str
     """PERSONALIZED or POPULAR."""
+    newcomers_from: int
+    """Items from this number on came after the user's list, so that their lacking there means nothing."""
 
     @property
     def personalized(self) -> bool:
@@ -120,4 +122,5 @@ def begin(
         hidden=np.fromiter(hidden, np.int32, len(hidden)),
         recent=recent(events, known.watermark, as_of, len(snapshot.artefact), rules.session) if events else None,
         assigned=assigned(request.user_id, rules.baseline),
+        newcomers_from=snapshot.newcomers_from(known.generation),
     )

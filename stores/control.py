@@ -17,6 +17,9 @@ KEPT_GENERATIONS = 3
 KEPT_NUMBERS = 256
 """Numbers of aborted and of bad attempts that the record remembers. What an attempt wrote is gone from the rings once
 a later plan has taken it over; beyond that a number matters only for a writer that woke up after 256 more attempts."""
+MAX_GROWN = 256
+"""Generations with a larger catalogue that the record remembers. Users whose list is older than all of them get no item
+that came after it until they are scored again."""
 MAX_TAKEDOWNS = 1_000
 """Items that the record can hold taken down. Every worker reads it every second: what stays away for good belongs into
 the catalogue, as an inactive item."""
@@ -36,6 +39,8 @@ class Generation:
     hour: str
     made_at: str
     """UTC, ISO 8601."""
+    slots: int = 0
+    """Of its catalogue, the highest item_no + 1: what the batch that made its lists knew. 0: not noted."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Control:
     """Attempts whose rows readers must pass over because they were never switched to."""
     bad: tuple[int, ...] = ()
     """Generations that were live and must not be again: marked as bad, or rolled back from."""
+    grown: tuple[tuple[int, int], ...] = ()
+    """Generations whose catalogue had more slots than any before, each with their number, oldest first."""
     takedowns: tuple[str, ...] = ()
     """item_ids, sorted, that no answer may hold, whatever the catalogue says of them. Every change keeps them."""
 
@@ -107,7 +114,17 @@ class Control:
         if made.number != self.lease:
             raise ValueError(f"generation {made.number} does not hold the lease, {self.lease} does")
         live = (made, *self.live)[:KEPT_GENERATIONS]
-        return replace(self, version=self.version + 1, lease=None, current=made.number, live=live)
+        grown = self.grown
+        if made.slots > (grown[-1][1] if grown else 0):
+            grown = (*grown, (made.number, made.slots))[-MAX_GROWN:]
+        return replace(self, version=self.version + 1, lease=None, current=made.number, live=live, grown=grown)
+
+    def slots_at(self, generation: int) -> int | None:
+        """Slots of the catalogue that the lists of a generation were made from; None: nothing is known of it any more.
+
+        item_nos are never reused, so items from this number on are none that those lists could have had.
+        """
+        return next((slots for number, slots in reversed(self.grown) if number <= generation), None)
 
     def rolled_back(self, to: int | None = None) -> Control:
         """Readers see generation `to`; None: the newest good one before the current.
@@ -178,8 +195,13 @@ class Control:
 
     def to_json(self) -> str:
         fields = asdict(self)
-        if not self.takedowns:
-            del fields["takedowns"]  # as records were before there were any: stores compare the text
+        # What is empty is left out, as it was in records from before there was such a thing: stores compare the text.
+        for name in ("takedowns", "grown"):
+            if not fields[name]:
+                del fields[name]
+        for generation in fields["live"]:
+            if not generation["slots"]:
+                del generation["slots"]
         return json.dumps(fields, sort_keys=True)
 
     @classmethod
@@ -194,6 +216,7 @@ class Control:
             fields["live"] = tuple(Generation(**generation) for generation in fields["live"])
             for name in ("aborted", "bad", "takedowns"):
                 fields[name] = tuple(fields.get(name, ()))
+            fields["grown"] = tuple((number, slots) for number, slots in fields.get("grown", ()))
             return cls(**fields)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"the control record cannot be read: {error}") from error

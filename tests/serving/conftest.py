@@ -109,7 +109,7 @@ def body(items, maturity_limit=4, region: str | None = "US", segment=0, anchors=
         vector=pack_vector(np.ones(4, dtype=np.float32)),
         anchors=anchors,
         item_no=np.array(items, dtype=np.int32),
-        score=np.array([160 - 8 * rank for rank in range(count)], dtype=np.uint8),
+        score=np.maximum(160 - 8 * np.arange(count), 0).astype(np.uint8),
         source=np.array(columns.get("source", [Source.ANN] * count), dtype=np.uint8),
         anchor=np.array(columns.get("anchor", [NO_ANCHOR] * count), dtype=np.uint8),
     )
@@ -141,7 +141,10 @@ class World:
     store: Store
     generation: int = 0
 
-    def publish(self, lists: dict[str, ListBody], position: int = 0, watermark: int = 0, **changes) -> None:
+    def publish(
+        self, lists: dict[str, ListBody], position: int = 0, watermark: int = 0, knew: int | None = None, **changes
+    ) -> None:
+        """knew: items that the batch knew when it made the lists; None: all that the artefact has."""
         held = self.store.read_control()
         if held is None:
             held = Control.first("test-store")
@@ -153,7 +156,8 @@ class World:
         assert self.store.write(rows, number).written == len(rows)
         made = content(**changes)
         artefact_id = write_artefact(self.settings.artefacts_path, made)
-        generation = Generation(number, artefact_id, made.model_version, made.made_for, NOW.isoformat())
+        slots = len(made.active) if knew is None else knew
+        generation = Generation(number, artefact_id, made.model_version, made.made_for, NOW.isoformat(), slots)
         self.store.swap_control(loading, loading.switched(generation))
         self.generation = number
 

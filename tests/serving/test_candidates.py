@@ -23,7 +23,7 @@ def cinema(world, rules, make_body):
     def make(new, rules=rules, items=LIST, **changes):
         fields = films(30, vectors=vectors(30, new), **changes)
         fields["popular"] = {**fields["popular"], "new": numbers(*new)}
-        world.publish({"ann": make_body(items, anchors=())}, position=1, **fields)
+        world.publish({"ann": make_body(items, anchors=())}, position=1, knew=20, **fields)
         return Cinema(world, rules)
 
     return make
@@ -46,6 +46,12 @@ def test_only_the_best_new_items_enter_and_none_that_is_barred(cinema, rules):
     few = edited(rules, new_items={"entrants": 2})
     page = cinema({20: 3.6, 21: 4.6, 22: 2.6, 23: 9}, few, active=np.arange(30) != 23).home(12)
     assert [number for number in page.item_no if number in (20, 21, 22, 23)] == [21, 20]
+
+
+def test_what_the_list_could_have_had_does_not_enter(cinema):
+    page = cinema({15: 9, 20: 4.6}).home(11)
+    assert 20 in page.item_no
+    assert 15 not in page.item_no, "ann may have watched it years ago"
 
 
 def test_a_product_beyond_the_list_counts_as_its_edge():

@@ -52,9 +52,9 @@ def test_blocks_and_seeds_draw_apart(rules):
 
 @pytest.fixture
 def cinema(world, rules, make_body):
-    def make(count=COUNT, **changes):
+    def make(count=COUNT, listed=None, **changes):
         popular = {"global": np.arange(count, dtype=np.int32), "new": numbers(*range(count - 6, count))}
-        body = make_body(range(12), anchors=())
+        body = make_body(range(listed or count), anchors=())
         world.publish({"ann": body}, position=world.generation % 3, **films(count, popular=popular))
         new_items = {"entrants": 0, "freshness": 0}
         exploring = {"share": 0.4, "positions": [2, 4], **changes}
@@ -94,6 +94,12 @@ def test_what_a_draw_displaced_leads_the_next_block(cinema):
     assert page.item_no[5] == 1
     assert page.reason[1] == "Something different"
     assert page.score[1] == pytest.approx(page.score[5])
+
+
+def test_draws_for_users_with_a_list_are_from_the_list(cinema):
+    cinema = cinema(listed=9, share=1.0)
+    drawn = {number for seed in range(30) for number in cinema.home(5, seed=str(seed)).item_no} - set(range(5))
+    assert drawn == {5, 6, 7, 8}, "of the others nobody here knows whether they were watched"
 
 
 def test_where_nothing_is_left_to_draw_nothing_is_explored(cinema):

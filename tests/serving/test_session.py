@@ -76,11 +76,13 @@ def test_the_nearest_are_in_order_and_never_shut():
 
 @pytest.fixture
 def cinema(world, rules, make_body):
-    """Ann's list is 0 to 9, half a unit of log-odds apart. Films 9 and 20 are like film 30."""
+    """Ann's list is 0 to 9, half a unit of log-odds apart. Films 9, 20 and 15 are like film 30; 20 and on are newer."""
     similar = np.full((40, 3), -1, np.int32)
-    similar[30] = [9, 20, -1]
-    score = np.tile(np.array([0.9, 0.8, 0], np.float32), (40, 1))
-    world.publish({"ann": make_body(LIST, anchors=())}, position=1, **films(40, similar=similar, similar_score=score))
+    similar[30] = [9, 20, 15]
+    score = np.tile(np.array([0.9, 0.8, 0.8], np.float32), (40, 1))
+    world.publish(
+        {"ann": make_body(LIST, anchors=())}, position=1, knew=20, **films(40, similar=similar, similar_score=score)
+    )
     return Cinema(world, rules)
 
 
@@ -90,6 +92,7 @@ def test_what_is_like_a_click_rises_and_enters(cinema):
     page = cinema.home(11)
     # 9 gains 0.45, not yet a rank; 20 enters level with the ten items' fitted end.
     assert page.item_no.index(20) < 11
+    assert 15 not in page.item_no, "the list could have had it"
     assert page.reason[page.item_no.index(20)] == "More like Film 30"
     assert page.tier[page.item_no.index(20)] == "personalized"
     for ago in range(2, 8):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,3 +164,16 @@ def test_whatever_happens_readers_see_the_current_generation_and_nothing_hidden_
         assert len(control.live) <= KEPT_GENERATIONS
         assert control.takedowns == ("m1",)
         assert Control.from_json(control.to_json()) == control
+
+
+def test_it_is_known_which_items_a_list_could_have_had():
+    def made_of(number, slots):
+        return replace(made(number), slots=slots)
+
+    control = Control.first("s")
+    for number, slots in ((1, 10), (2, 10), (3, 12), (4, 12)):
+        control = control.begun(number).switched(made_of(number, slots))
+    assert control.grown == ((1, 10), (3, 12))
+    assert [control.slots_at(number) for number in (0, 1, 2, 3, 4)] == [None, 10, 10, 12, 12]
+    assert Control.from_json(control.to_json()) == control
+    assert '"slots"' not in Control.first("s").begun(1).switched(made(1)).to_json()
