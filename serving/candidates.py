@@ -14,7 +14,7 @@ from models.rerank import OPEN, bars_of, fit_line
 from serving.session import Gains, genre_gains, nearest, session_vector, similar_gains
 from serving.visit import Visit
 from stores.artefact import Artefact
-from stores.records import logit_of, probability, unpack_vector
+from stores.records import logit_of, unpack_vector
 
 PERSONALIZED, CACHED, SESSION, SEGMENT, POPULAR, SIMILAR, SEARCH = (
     "personalized",
@@ -113,7 +113,7 @@ def score(visit: Visit) -> Scored:
     vector = unpack_vector(body.vector)[: artefact.vectors.shape[1]]
     base, numbers, reason, anchor = logit_of(body.score), body.item_no, body.source, body.anchor
     lacking, product = _new_items(visit, own, vector)
-    added, led_by = _all(lacking, _NEW), _all(lacking, NO_ANCHOR)
+    added, led_by = all_of(lacking, _NEW), all_of(lacking, NO_ANCHOR)
     gains = risen = genre = None
     if visit.recent is not None:
         gains = similar_gains(
@@ -126,7 +126,7 @@ def score(visit: Visit) -> Scored:
         entering = gains.item_no[entries]
         product = np.concatenate([product, artefact.vectors[entering] @ vector])
         lacking = np.concatenate([lacking, entering])
-        added = np.concatenate([added, _all(entering, RISEN)])
+        added = np.concatenate([added, all_of(entering, RISEN)])
         led_by = np.concatenate([led_by, gains.led_by[entries]])
     slot = own
     if len(lacking):
@@ -221,60 +221,13 @@ def by_session(visit: Visit) -> Iterator[Candidates]:
     if vector is not None:
         shut = ~visit.open(np.zeros(0, np.int32))
         numbers = nearest(artefact.vectors, vector, shut, visit.rules.session.candidates)
-        yield Candidates(SESSION, numbers, _all(numbers, OF_SESSION))
-
-
-def hits(visit: Visit, item_no: NDArray[np.int32], text: NDArray[np.float32]) -> Candidates:
-    """Search hits in the order of text score × taste, the score is that over its highest possible value.
-
-    taste = 1 + affinity_weight · A + list_weight · P, where A = (1 + cos(user, item)) / 2 and P is the probability in
-    the user's list, 0 outside. It lies between 1 and 1 + both weights, so taste never lifts a hit above one whose text
-    score is more than that many times its own. The vector is the row's, or else the session's; without either, and
-    in the baseline group, taste is 1.
-
-    Args:
-        item_no: (n,) hits that the catalogue has, each once.
-        text: (n,) their text scores, ≥ 0, best first or not.
-    """
-    rules = visit.rules.search
-    taste = np.ones(len(item_no), np.float32)
-    if visit.personalized:
-        taste += rules.affinity_weight * _affinity(visit, item_no)
-        taste += rules.list_weight * _chance(visit, item_no)
-    highest = float(text.max(initial=0)) * (1 + rules.affinity_weight + rules.list_weight)
-    score = (text * taste / (highest or 1.0)).astype(np.float32)
-    order = np.argsort(-score, kind="stable")
-    return Candidates(SEARCH, item_no[order], _all(item_no, FOUND), score[order])
-
-
-def _affinity(visit: Visit, item_no: NDArray[np.int32]) -> NDArray[np.float32]:
-    """(n,) from 0 to 1; 0 where nothing is known of the user's taste."""
-    artefact, body, vector = visit.snapshot.artefact, visit.known.body, None
-    if body is not None:
-        vector = unpack_vector(body.vector)[: artefact.vectors.shape[1]]
-    elif visit.recent is not None:
-        vector = session_vector(visit.recent, artefact.vectors)
-    if vector is None or not vector.any():
-        return np.zeros(len(item_no), np.float32)
-    vectors = artefact.vectors[item_no]
-    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors)) * np.float32(np.sqrt(vector @ vector))
-    cosine = (vectors @ vector) / np.maximum(lengths, np.float32(1e-12))
-    return np.asarray((1 + cosine) / 2, np.float32)
-
-
-def _chance(visit: Visit, item_no: NDArray[np.int32]) -> NDArray[np.float32]:
-    """(n,) probability in the stored list, 0 for items outside."""
-    body = visit.known.body
-    if body is None:
-        return np.zeros(len(item_no), np.float32)
-    chances = dict(zip(body.item_no.tolist(), probability(body.score).tolist(), strict=True))
-    return np.fromiter((chances.get(number, 0.0) for number in item_no.tolist()), np.float32, len(item_no))
+        yield Candidates(SESSION, numbers, all_of(numbers, OF_SESSION))
 
 
 def similar(artefact: Artefact, item_no: int) -> Candidates:
     """The items most similar to one, scored by their similarity."""
     numbers = artefact.similar[item_no]
-    return Candidates(SIMILAR, numbers, _all(numbers, ALIKE), artefact.similar_score[item_no])
+    return Candidates(SIMILAR, numbers, all_of(numbers, ALIKE), artefact.similar_score[item_no])
 
 
 def of_genre(artefact: Artefact, genre: int) -> Iterator[Candidates]:
@@ -287,7 +240,7 @@ def of_scope(artefact: Artefact, scope: str, reason: int) -> Iterator[Candidates
     """A list of the artefact; nothing where it has none of that name."""
     numbers = artefact.popular.get(scope)
     if numbers is not None:
-        yield Candidates(SEGMENT if reason == OF_SEGMENT else POPULAR, numbers, _all(numbers, reason))
+        yield Candidates(SEGMENT if reason == OF_SEGMENT else POPULAR, numbers, all_of(numbers, reason))
 
 
 def fallbacks(artefact: Artefact, segment: str | None) -> Iterator[Candidates]:
@@ -297,8 +250,9 @@ def fallbacks(artefact: Artefact, segment: str | None) -> Iterator[Candidates]:
     for scope, source in _WIDER:
         yield from of_scope(artefact, scope, source)
     numbers = np.arange(len(artefact), dtype=np.int32)
-    yield Candidates(POPULAR, numbers, _all(numbers, Source.POPULAR))
+    yield Candidates(POPULAR, numbers, all_of(numbers, Source.POPULAR))
 
 
-def _all(numbers: NDArray[np.int32], reason: int) -> NDArray[np.uint8]:
+def all_of(numbers: NDArray[np.int32], reason: int) -> NDArray[np.uint8]:
+    """(n,) the same reason for all items."""
     return np.full(len(numbers), reason, dtype=np.uint8)

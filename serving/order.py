@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from conf.vocabulary import NO_ANCHOR
 from models.rerank import OPEN, Bar, Diversifier, bars_of
 from serving.candidates import CACHED, EXPLORED, PERSONALIZED, PROMOTED, Candidates
 from serving.exploration import draw, explores, generator, strata
+from serving.pool import EMPTY, Pool
 from serving.visit import Visit
 
 DIVERSITY_RULES = ("primary_genre", "director")
@@ -20,39 +20,6 @@ DIVERSITY_RULES = ("primary_genre", "director")
 _BARS = tuple(Bar)
 PROMOTION, EXPLORATION = "promoted", "explored"
 """Tiers of items that no list put on the page."""
-
-
-class Pool(NamedTuple):
-    """Items that may be shown. All arrays are (n,)."""
-
-    item_no: NDArray[np.int32]
-    score: NDArray[np.float32]
-    reason: NDArray[np.uint8]
-    anchor: NDArray[np.uint8]
-    tier: NDArray[np.uint8]
-    """Index into `Order.tiers`."""
-
-    def joined(self, more: Pool) -> Pool:
-        if not len(self.item_no):
-            return more
-        return Pool(
-            np.concatenate([self.item_no, more.item_no]),
-            np.concatenate([self.score, more.score]),
-            np.concatenate([self.reason, more.reason]),
-            np.concatenate([self.anchor, more.anchor]),
-            np.concatenate([self.tier, more.tier]),
-        )
-
-    def take(self, rows: Sequence[int]) -> Pool:
-        chosen = np.array(rows, np.intp)
-        return Pool(
-            self.item_no[chosen], self.score[chosen], self.reason[chosen], self.anchor[chosen], self.tier[chosen]
-        )
-
-
-EMPTY = Pool(
-    np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.uint8)
-)
 
 
 @dataclass

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from conf.rules import Rules
 from models.rerank import Bar
-from serving.candidates import Candidates, fallbacks, hits, home_tiers, of_genre, similar
+from serving.candidates import Candidates, fallbacks, home_tiers, of_genre, similar
 from serving.eligibility import Eligibility
 from serving.follower import Snapshot
+from serving.hits import hits
 from serving.lookup import STRANGER, Known, Lookup
 from serving.metrics import Metrics
 from serving.order import Order
