@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 
 import click
@@ -33,9 +34,8 @@ def inspect(context: Context, port: int, images: bool) -> None:
     try:
         listener = socket.create_server((LOOPBACK, port))
     except OSError as error:
-        raise PermanentError(
-            f"port {port} cannot be listened on: {error.strerror}; choose another by --port"
-        ) from error
+        reason = os.strerror(error.errno or 0)
+        raise PermanentError(f"port {port} is not to be had: {reason}; choose another by --port") from error
     with listener, Desk(context.settings, context.rules) as desk:
         app = create_inspect_app(desk, images)
         with make_server(LOOPBACK, port, app, threaded=True, fd=listener.fileno()) as server:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cli.inspecting.desk import Desk
+from conf.errors import TopshelfError
 from conf.vocabulary import LABELS
 from models.rerank import OPEN, Bar
 from serving.follower import Snapshot
@@ -55,6 +56,7 @@ def user(desk: Desk, snapshot: Snapshot, known: Known, request: Request) -> dict
             {
                 **item(snapshot.artefact, event.item_no),
                 "event_type": event.event_type,
+                "rating": None,  # a session keeps no stars, and the item's own is not the user's
                 "timestamp": _text(event.timestamp),
                 "in_list": event.timestamp <= known.watermark,
             }
@@ -63,7 +65,7 @@ def user(desk: Desk, snapshot: Snapshot, known: Known, request: Request) -> dict
         "items": items,
         "rules": _rules(visit, items),
         "source": page.source,
-        "ring": ring(snapshot, desk.store.ring(request.user_id)),
+        **_ring(desk, snapshot, request.user_id),
     }
 
 
@@ -119,6 +121,14 @@ def _rules(visit: Visit, items: list[dict[str, Any]]) -> dict[str, Any]:
             if bar != OPEN
         ]
     return {"removed": removed, "held": dict(Counter(one["held_by"] for one in items if one["held_by"]))}
+
+
+def _ring(desk: Desk, snapshot: Snapshot, user_id: str) -> dict[str, Any]:
+    """The ring, or why there is none to be had: the page is answered all the same."""
+    try:
+        return {"ring": ring(snapshot, desk.store.ring(user_id)), "ring_problem": None}
+    except TopshelfError as error:
+        return {"ring": [], "ring_problem": str(error)}
 
 
 def ring(snapshot: Snapshot, rows: Mapping[int, bytes]) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import numpy as np
+
 from cli.inspecting.desk import Desk
 from cli.inspecting.steps import Mark, Step
 from conf.vocabulary import EVERYWHERE, LABELS, NO_ANCHOR, Source
@@ -69,7 +71,7 @@ def _user(visit: Visit) -> Step:
     profile = f"maturity limit {limits.maturity}, region {region}, segment {known.viewer.segment or 'unknown'}"
     if known.outcome in (Outcome.FAILED, Outcome.LATE, Outcome.OPEN) and known.body is None:
         return Step("user", Mark.UNKNOWN, f"The list could not be read ({known.outcome}), so the strictest: {profile}.")
-    since = f"{len(known.events)} events since in the session"
+    since = f"events in the session: {len(known.events)}"
     if known.body is None:
         return Step("user", Mark.SAID, f"No list in the store, {since}; the strictest profile: {profile}.")
     group = "" if visit.assigned != POPULAR else " In the baseline group, which gets the popular lists for good."
@@ -81,13 +83,13 @@ def _entered(visit: Visit, trace: Trace) -> Step:
     if trace.tier is None:
         text = "None of the lists that were read as far as these places has it."
         return Step(stage, Mark.STOPPED, f"{listed} {text}" if listed else text)
-    where = f"Place {trace.rank + 1 if trace.rank is not None else '?'} of {LISTS.get(trace.tier, trace.tier)}, now."
+    assert trace.rank is not None
+    where = f"Now place {trace.rank + 1} of {LISTS.get(trace.tier, trace.tier)}, before any rule."
     if listed:
         return Step(stage, Mark.PASSED, f"{listed} {where}")
     if trace.tier in (PERSONALIZED, CACHED):
-        return Step(
-            stage, Mark.PASSED, f"The stored list lacks it; it enters as a new release or by the session. {where}"
-        )
+        how = "as a new release" if visit.catalogue.is_new(np.array([trace.item_no]))[0] else "by the session"
+        return Step(stage, Mark.PASSED, f"The stored list lacks it; it enters {how}. {where}")
     return Step(stage, Mark.PASSED, where)
 
 

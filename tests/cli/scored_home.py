@@ -42,8 +42,8 @@ SETTINGS = [*SMALL, "retrieval.ann=4", "retrieval.total=12", "retrieval.list_siz
 
 def films() -> pa.Table:
     rows = [
-        {"item_no": number, "item_id": f"m{number}", "title": f"Film {number}", "genres": [genre_of(number)], "cast": [],
-         "year": 2000, "maturity": 4 if number == 4 else 0, "regions": ["DE"] if number == 5 else ["*"],
+        {"item_no": number, "item_id": f"m{number}", "title": f"Film {number}", "genres": [genre_of(number)],
+         "cast": [], "year": 2000, "maturity": 4 if number == 4 else 0, "regions": ["DE"] if number == 5 else ["*"],
          "status": "inactive" if number == 3 else "active"}
         for number in range(FILMS)
     ]  # fmt: skip

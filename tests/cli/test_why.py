@@ -60,6 +60,7 @@ def test_an_item_on_the_page_is_traced_from_the_stored_list_to_its_place(world: 
     )
     assert step(answer, "filter") == ("passed", "No rule bars it.")
     assert answer["trace"]["place"] == int(step(answer, "place")[1].split(",")[0]) - 1
+    assert text.endswith("of the user's own list, before any rule.")
     assert "page and time" in step(why("ann", "m5", "--no-batch"), "score")[1], "only m5 has a context term"
 
 

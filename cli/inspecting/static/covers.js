@@ -48,7 +48,7 @@ function cover(item) {
 function generated(item) {
   const genre = item.genres[0] || "";
   const [main, second] = [hue(genre || item.title), hue(item.title)];
-  const picture = drawn("svg", { class: "cover", viewBox: "0 0 200 270", preserveAspectRatio: "xMidYMid slice", "aria-hidden": "true" },
+  const picture = drawn("svg", { class: "cover", viewBox: "0 0 200 270", "aria-hidden": "true" },
     drawn("rect", { width: 200, height: 270, fill: `hsl(${main} 42% 30%)` }),
     drawn("circle", { cx: 30 + second % 140, cy: 40 + second % 70, r: 62 + second % 40, fill: `hsl(${main} 55% 46% / 0.55)` }),
     drawn("rect", { y: 150 + second % 50, width: 200, height: 130, fill: `hsl(${main} 45% 18% / 0.6)` }));

@@ -105,7 +105,7 @@ async function showUser() {
   places = new Map(seen.items.map((item, place) => [item.item_id, place]));
   byId("items").replaceChildren(...seen.items.map((item, place) => card(item, place, before)));
   showRules(seen.rules);
-  byId("ring").replaceChildren(...seen.ring.map((row) => ringRow(row, seen.ring)));
+  byId("ring").replaceChildren(...seen.ring.map((row) => ringRow(row, seen.ring)), seen.ring_problem || "");
   const events = seen.session.map((event) => past(event, event.in_list ? "in the list already" : "on top of the list"));
   byId("session").replaceChildren(...(events.length ? events : [element("li", { className: "soft" }, "Nothing since the list.")]));
 }
