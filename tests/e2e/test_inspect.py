@@ -34,6 +34,8 @@ from tests.serving.conftest import ANN, KID, NOW, World, body
 from tests.serving.conftest import home as settings_of
 from tests.serving.films import films
 
+SLOW = 60_000
+"""Milliseconds: the first trace of the batch imports torch."""
 PHONE, DESKTOP = (390, 844), (1440, 1000)
 PAST = {"event_id": "e1", "user_id": "ann", "item_id": "m0", "event_type": "watch", "completed": True,
         "timestamp": NOW, "ingested_at": NOW, "date": NOW.date(), "hour": 13}  # fmt: skip
@@ -149,7 +151,7 @@ def test_why_names_the_rule_of_an_item_that_is_barred(visit: Callable[..., Seen]
     button.click()
     answer = seen.page.locator("#answer")
     expect(answer).to_contain_text("the rule inactive removes it. It was taken down")
-    expect(answer).to_contain_text("What the batch did cannot be traced")
+    expect(answer).to_contain_text("What the batch did cannot be traced", timeout=SLOW)
     seen.page.locator("#rules summary").click()
     expect(seen.page.locator("#rules li", has_text="Film 8")).to_contain_text("window")
 
@@ -167,7 +169,7 @@ def test_the_ring_shows_all_lists_and_why_they_are_not_shown(visit: Callable[...
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])
 def test_nothing_scrolls_sideways(visit: Callable[..., Seen], size: tuple[int, int]) -> None:
     seen = visit("/#user=ann&item=m3", size)
-    expect(seen.page.locator("#answer")).to_contain_text("What the batch did")
+    expect(seen.page.locator("#answer")).to_contain_text("What the batch did", timeout=SLOW)
     widths = seen.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert widths == [size[0], size[0]]
     assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 22, 28)"
