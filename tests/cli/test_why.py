@@ -161,8 +161,11 @@ def test_the_hour_scored_again_gives_the_list_that_is_served(batch: Callable[[in
             place = int(text.split()[1])
             assert f"Place {place} of 6 in the stored list" in step(answer, "entered")[1]
             kept[place] = float(step(answer, "ranker", "batch")[1].split()[3])
+            # The row keeps log-odds in steps of 1/16, up to 7.9375.
+            assert answer["trace"]["log_odds"] == pytest.approx(min(kept[place], 7.9375), abs=0.032)
             assert {step(answer, stage, "batch")[0] for stage in ("filter", "candidates", "ranker")} == {"passed"}
     assert list(kept) != []
+    assert len(set(kept.values())) > 3
     in_order = [kept[place] for place in sorted(kept)]
     assert sorted(kept) == list(range(1, 7))
     assert in_order == sorted(in_order, reverse=True)
