@@ -21,6 +21,8 @@ COMMANDS = {
     "serve": ("cli.commands.serving:serve", "Start the HTTP service."),
     "token": ("cli.commands.serving:token", "Print a bearer token for a user."),
     "recs": ("cli.commands.serving:recs", "Print a user's recommendations."),
+    "why": ("cli.commands.why:why", "Say why an item is on a user's page, or is not."),
+    "inspect": ("cli.commands.inspect:inspect", "Open the operators' page: users, their lists, and why."),
     "sql": ("cli.commands.sql:sql", "Ask the tables a question in SQL."),
     "generations": ("cli.commands.generations:generations", "Show every publication and how it stands."),
     "rollback": ("cli.commands.generations:rollback", "Send readers back to an earlier generation."),

@@ -76,9 +76,9 @@ class Scorer:
         Neither the other users nor their order or number change what a user gets, to the byte.
         """
         size = self.retrieval.batch_users
-        parts = [self._batch(*_padded(users, filters, start, size)) for start in range(0, len(users), size)]
+        parts = [self._batch(*padded(users, filters, start, size)) for start in range(0, len(users), size)]
         if not parts:
-            parts = [self._batch(*_padded(users, filters, 0, size))]
+            parts = [self._batch(*padded(users, filters, 0, size))]
         whole = [np.concatenate(arrays)[: len(users)] for arrays in zip(*parts, strict=True)]
         return ScoredLists(*whole)
 
@@ -151,7 +151,7 @@ class Scorer:
         """(B, list_size) places of the items kept, best first: no primary genre above its share while others last."""
         size = self.retrieval.list_size
         missing = item_no < 0
-        order = np.argsort(_order_key(missing, logit_q, item_no), axis=1, kind="stable")
+        order = np.argsort(order_key(missing, logit_q, item_no), axis=1, kind="stable")
         genre = np.where(missing, NO_GENRE, self.catalogue.primary_genre[np.maximum(item_no, 0)])
         sorted_genre = np.take_along_axis(genre, order, 1)
         limit = max(1, int(self.retrieval.genre_share * size))
@@ -161,7 +161,7 @@ class Scorer:
         return np.take_along_axis(order, places, 1)
 
 
-def _order_key(missing: NDArray[np.bool_], logit_q: Ints, item_no: Ints) -> Longs:
+def order_key(missing: NDArray[np.bool_], logit_q: Ints, item_no: Ints) -> Longs:
     """Keys that sort by logit, highest first, then item_no; missing ones last."""
     keys = (-logit_q.astype(np.int64) << 32) + item_no
     return np.where(missing, np.iinfo(np.int64).max, keys)
@@ -180,7 +180,7 @@ def _occurrence(values: NDArray[np.uint8]) -> Longs:
     return count
 
 
-def _padded(users: UserBatch, filters: Filters, start: int, size: int) -> tuple[UserBatch, Filters]:
+def padded(users: UserBatch, filters: Filters, start: int, size: int) -> tuple[UserBatch, Filters]:
     """Users start … start+size, filled up with users who know nothing and may see nothing."""
     rows = slice(start, min(start + size, len(users)))
     more = size - (rows.stop - rows.start)
