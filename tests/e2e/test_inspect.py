@@ -205,7 +205,7 @@ def test_other_names_other_sites_and_other_starts_are_refused(url: str, world: W
 
 
 def test_a_page_explores_when_it_is_told_to(url: str, world: World) -> None:
-    world.publish({"ann": body(range(20))}, **films(60))
+    world.publish({"ann": body(range(40))}, **films(60))
 
     def tiers(more: str = "") -> set[str]:
         return {item["tier"] for item in json.loads(ask(url, f"/api/user?user=ann{more}")[1])["items"]}
