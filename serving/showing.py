@@ -66,6 +66,7 @@ def answer(parts: Service, caller: Caller, user_id: str, wanted: Wanted, request
         kept = parts.snapshot_of(place.generation)
         if kept is None:
             raise cursor.expired()
+        cursor.check_time(place, kept.generation.made_at, parts.clock())
         snapshot, asked = kept, replace(asked, offset=place.offset, seed=place.seed, as_of=place.as_of)
     page = _page(parts, snapshot, asked, wanted)
     if show:

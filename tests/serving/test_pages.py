@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +17,7 @@ from serving.problems import Problem
 HOME = "/api/v1/recommendations"
 USERS = "/api/v1/users/recommendations"
 SEED = "req_0123456789abcdef"
+NOW = datetime(2026, 11, 23, 13, 30, tzinfo=UTC).timestamp()
 
 
 class Finder:
@@ -92,6 +95,15 @@ def test_a_cursor_says_what_was_put_into_it(generation, offset, seed, as_of, abo
 def test_what_is_no_cursor_is_refused(text):
     with pytest.raises(Problem, match="cursor"):
         cursor.read(text, "about")
+
+
+@pytest.mark.parametrize("as_of", [1e300, -1e300, 0.0, NOW + 2 * 86_400])
+def test_a_cursor_of_a_time_at_which_nothing_was_shown_is_refused(client, as_of):
+    about = "home\x1fann\x1f\x1f"
+    place = cursor.read(client(f"{HOME}?limit=1").json["next_cursor"], about)
+    forged = cursor.write(replace(place, as_of=as_of), about)
+    answer = client(f"{HOME}?cursor={forged}")
+    assert (answer.status_code, "cursor" in answer.json["detail"]) == (400, True)
 
 
 def test_there_is_no_cursor_beyond_the_last_page():
