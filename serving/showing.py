@@ -96,6 +96,8 @@ def written(parts: Service, pages: Sequence[Page], user_id: str, context: str, r
     if parts.shown is None or not pages:
         return
     first, items = pages[0], [number for page in pages for number in page.item_no]
+    # A propensity is that of an item's place, so the place is what goes with it. Shelves are no one order.
+    places = first.places if len(pages) == 1 else range(len(items))
     parts.shown.add(
         {
             "request_id": request_id,
@@ -104,7 +106,7 @@ def written(parts: Service, pages: Sequence[Page], user_id: str, context: str, r
             "timestamp": parts.clock(),
             "item_no": items,
             "catalogue": first.snapshot.artefact.item_ids,
-            "positions": range(first.offset, first.offset + len(items)),
+            "positions": places,
             "propensities": [share for page in pages for share in page.propensity],
             "tiers": [tier for page in pages for tier in page.tier],
             "generation": first.snapshot.generation.number,

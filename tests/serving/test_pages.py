@@ -166,6 +166,23 @@ def test_a_wrong_batch_is_refused_by_name(client, body, named):
     assert (answer.status_code, answer.json["detail"].startswith(named)) == (400, True), answer.json
 
 
+def test_a_place_that_is_passed_over_stays_empty_in_what_is_written_down(make_client):
+    records, now = [], [NOW]
+    client = make_client(shown=SimpleNamespace(add=records.append), now=lambda: now[0])
+    order = [item["item_id"] for item in client(f"{HOME}?limit=6").json["recommendations"]]
+    first = client(f"{HOME}?limit=2")
+    now[0] += 60
+    watched = {
+        "event_type": "watch",
+        "item_id": order[2],
+        "timestamp": datetime.fromtimestamp(NOW + 30, UTC).isoformat(),
+    }
+    assert client("/api/v1/events", method="POST", json=watched).status_code == 202
+    second = client(f"{HOME}?limit=2&cursor={first.json['next_cursor']}")
+    assert [item["item_id"] for item in second.json["recommendations"]] == order[3:5]
+    assert list(records[-1]["positions"]) == [3, 4]
+
+
 def test_what_was_shown_is_written_down_with_its_positions(make_client):
     records = []
     client = make_client(shown=SimpleNamespace(add=records.append))
