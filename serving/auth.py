@@ -153,7 +153,7 @@ class Authenticator:
             if not candidates:
                 raise _UnknownKey
             claims = self._claims(token, candidates)
-            expiry, not_before = float(claims["exp"]), float(claims.get("nbf", 0))
+            expiry, not_before = _moment(claims["exp"]), _moment(claims.get("nbf", 0))
         except (jwt.InvalidTokenError, TypeError, ValueError, OverflowError) as error:
             raise unauthorized("The token is not valid.") from error
         if not (math.isfinite(expiry) and math.isfinite(not_before)):
@@ -192,6 +192,13 @@ class Authenticator:
             audience=self._audience,
             issuer=self._issuer,
         )
+
+
+def _moment(value: object) -> float:
+    """Raises TypeError for what is no number, as text with one: RFC 7519, NumericDate."""
+    if type(value) not in (int, float):
+        raise TypeError
+    return float(value)  # type: ignore[arg-type]  # it is a number by now
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:

@@ -30,6 +30,8 @@ REASONS = (*LABELS, "segment", "alike", "risen", "session", "found", "explored",
 OF_SEGMENT, ALIKE, RISEN, OF_SESSION, FOUND, EXPLORED, PROMOTED = range(len(LABELS), len(REASONS))
 FEWEST_POINTS, MOST_POINTS = 8, 32
 """Items of a list that a line is fitted to: fewer say little, and more cost a look into memory each."""
+PART, MOST_PARTS = 1000, 100
+"""Items of the catalogue that are read at a time; of so large a catalogue that it had more parts, a part is larger."""
 _NEW = int(Source.NEW)
 _NO_ITEM, _NO_PRODUCT, _NO_ENTRY = np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.intp)
 _WIDER = (("global", Source.POPULAR), ("trending", Source.TRENDING), ("new", Source.NEW))
@@ -244,13 +246,19 @@ def of_scope(artefact: Artefact, scope: str, reason: int) -> Iterator[Candidates
 
 
 def fallbacks(artefact: Artefact, segment: str | None) -> Iterator[Candidates]:
-    """Lists for anybody, wider and wider. The last is the whole catalogue: no page is empty that could be filled."""
+    """Lists for anybody, wider and wider. The last is the whole catalogue: no page is empty that could be filled.
+
+    It comes in parts, so that the diversity rules choose among a thousand items and not among all: where most are of
+    one genre, those wait, and each place would look at every one of them.
+    """
     if segment is not None:
         yield from of_scope(artefact, f"segment:{segment}", OF_SEGMENT)
     for scope, source in _WIDER:
         yield from of_scope(artefact, scope, source)
-    numbers = np.arange(len(artefact), dtype=np.int32)
-    yield Candidates(POPULAR, numbers, all_of(numbers, Source.POPULAR))
+    part = max(PART, -(-len(artefact) // MOST_PARTS))
+    for start in range(0, len(artefact), part):
+        numbers = np.arange(start, min(start + part, len(artefact)), dtype=np.int32)
+        yield Candidates(POPULAR, numbers, all_of(numbers, Source.POPULAR))
 
 
 def all_of(numbers: NDArray[np.int32], reason: int) -> NDArray[np.uint8]:

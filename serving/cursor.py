@@ -13,6 +13,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
+from datetime import datetime
 
 from serving.answers import REQUEST_ID_BYTES, REQUEST_ID_PREFIX
 from serving.problems import Problem, bad_request
@@ -22,6 +23,7 @@ MAX_DEPTH = 1000
 _LAYOUT = struct.Struct(f">BIHId{REQUEST_ID_BYTES}s")
 LENGTH = _LAYOUT.size * 4 // 3
 _FORMAT = 1
+_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,18 @@ def read(text: str, about: str) -> Place:
     if check != _check(place, about) or not (0 < offset < MAX_DEPTH and math.isfinite(as_of)):
         raise bad_request("cursor belongs to a page of another user, context, item_id or q.")
     return place
+
+
+def check_time(place: Place, made_at: str, now: float) -> None:
+    """Raises Problem (400) unless pages were shown at the place's time: since its generation was made, up to now.
+
+    An order of another time could be made of all that may not be shown any more, and a page would search it to its end.
+    Clocks, of devices too, may differ by a day.
+
+    made_at: of the generation, ISO 8601. now: epoch seconds.
+    """
+    if not datetime.fromisoformat(made_at).timestamp() - _DAY <= place.as_of <= now + _DAY:
+        raise bad_request("cursor must be the next_cursor of an earlier answer, unchanged.")
 
 
 def expired() -> Problem:

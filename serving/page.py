@@ -35,8 +35,10 @@ class Page:
     """Of each item: a tier of serving/candidates.py, `promoted` or `explored`."""
     propensity: list[float]
     """Of each item on its place, as serving/exploration.py defines it."""
+    places: list[int]
+    """Of each item in the order, from 0. A later page passes over those whose items may not be shown any more."""
     offset: int
-    """Place of the first item in the order."""
+    """Place in the order where the page begins."""
     next_offset: int
     """Place after the last item: the next page's `offset`."""
     more: bool
@@ -75,6 +77,7 @@ def cut(visit: Visit, order: Order, now: Visit | None = None, around: int | None
         snapshot=visit.snapshot,
         tier=tier,
         propensity=[order.propensity[place] for place in places],
+        places=places,
         offset=start,
         next_offset=end,
         more=order.goes_on(end),

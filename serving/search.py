@@ -101,8 +101,9 @@ class Searcher:
 
     def _index(self, artefact: Artefact) -> SearchIndex | None:
         name = artefact.artefact_id
-        if name in self._opened:
-            return self._opened[name]
+        opened = self._opened  # another thread may put a new one in its place at any time
+        if name in opened:
+            return opened[name]
         with self._opening:
             if name not in self._opened:
                 # Put in place whole: other threads look into it without the lock.

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.rules import SessionRules
-from stores.sessions.base import SessionEvent
+from stores.sessions.base import HIDING_EVENTS, SessionEvent
 
 POSITIVE_EVENTS = frozenset({"click", "watch", "add_to_list"})
 """Events that say that the user likes an item. A session does not know the stars of a rating."""
+TELLING_EVENTS = POSITIVE_EVENTS | HIDING_EVENTS
+"""Events that a page depends on. The others are kept out of sessions, whose places they would take from these."""
 _FIRST = np.zeros(1, np.intp)
 
 

@@ -66,6 +66,7 @@ def answer(parts: Service, caller: Caller, user_id: str, wanted: Wanted, request
         kept = parts.snapshot_of(place.generation)
         if kept is None:
             raise cursor.expired()
+        cursor.check_time(place, kept.generation.made_at, parts.clock())
         snapshot, asked = kept, replace(asked, offset=place.offset, seed=place.seed, as_of=place.as_of)
     page = _page(parts, snapshot, asked, wanted)
     if show:
@@ -95,6 +96,8 @@ def written(parts: Service, pages: Sequence[Page], user_id: str, context: str, r
     if parts.shown is None or not pages:
         return
     first, items = pages[0], [number for page in pages for number in page.item_no]
+    # A propensity is that of an item's place, so the place is what goes with it. Shelves are no one order.
+    places = first.places if len(pages) == 1 else range(len(items))
     parts.shown.add(
         {
             "request_id": request_id,
@@ -103,7 +106,7 @@ def written(parts: Service, pages: Sequence[Page], user_id: str, context: str, r
             "timestamp": parts.clock(),
             "item_no": items,
             "catalogue": first.snapshot.artefact.item_ids,
-            "positions": range(first.offset, first.offset + len(items)),
+            "positions": places,
             "propensities": [share for page in pages for share in page.propensity],
             "tiers": [tier for page in pages for tier in page.tier],
             "generation": first.snapshot.generation.number,

@@ -109,6 +109,8 @@ def begin(
     hidden = {*known.viewer.hidden, *exclude}
     if request.as_of is not None:
         hidden -= {event.item_no for event in events if event.timestamp > as_of and event.event_type in HIDING_EVENTS}
+        # What was hidden for another reason than a session stays so, whatever the user does with it afterwards.
+        hidden.update(known.body.anchors if known.body is not None else (), exclude)
     limits = tightened(known.viewer, request, snapshot.artefact, rules)
     return Visit(
         snapshot=snapshot,

@@ -11,6 +11,7 @@ from serving.events import Taken, check, parse
 from serving.lookup import Outcome
 from serving.problems import unavailable
 from serving.service import Service, service
+from serving.session import TELLING_EVENTS
 from stores.base import StoreTimeout
 from stores.eventlog.base import EventLogUnavailable
 from stores.sessions.base import SessionEvent
@@ -42,13 +43,18 @@ def take() -> tuple[Response, int]:
 
 
 def _reflect(parts: Service, taken: list[Taken]) -> set[str]:
-    """Users whose sessions have their events. All are durable by now, so a store that is away costs freshness alone."""
+    """Users whose sessions have those of their events that pages depend on.
+
+    All are durable by now, so a store that is away costs freshness alone.
+    """
     logged_at = parts.clock()
     users: dict[str, list[SessionEvent]] = {}
     for event in taken:
+        if event.row["event_type"] not in TELLING_EVENTS:
+            continue
         entry = SessionEvent(event.item_no, event.row["event_type"], event.moment, logged_at)
         users.setdefault(event.row["user_id"], []).append(entry)
-    reflected = set[str]()
+    reflected = {event.row["user_id"] for event in taken} - users.keys()
     for user_id, events in users.items():
         try:
             held = parts.sessions.apply(user_id, events)

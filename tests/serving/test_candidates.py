@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from serving.candidates import estimate
+from serving.candidates import estimate, fallbacks
 from tests.serving.films import Cinema, edited, films, numbers
 
 LIST = list(range(10))
@@ -67,3 +69,14 @@ def test_a_product_that_says_nothing_gives_the_middle_and_a_short_list_its_end()
 
 def test_a_list_newer_than_the_catalogue_is_served_as_far_as_it_is_known(cinema):
     assert cinema({20: 4.6}, items=[*LIST, 31, 500]).home(12).item_no[:10] == [0, 1, 2, 3, 20, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(("items", "parts"), [(1000, 1), (2500, 3), (1_000_001, 100)])
+def test_the_whole_catalogue_comes_in_parts_that_are_few_and_small(items, parts):
+    class Catalogue(SimpleNamespace):
+        def __len__(self):
+            return items
+
+    found = [tier.item_no for tier in fallbacks(Catalogue(popular={}), None)]
+    assert len(found) == parts
+    assert np.array_equal(np.concatenate(found), np.arange(items))

@@ -38,6 +38,14 @@ def test_a_click_hides_nothing(client):
     assert client.items(HOME)[0] == "m5"
 
 
+def test_what_was_shown_pushes_nothing_out_of_a_session(world, client):
+    assert send(client, event_type="click").json["reflected"]
+    seen = [{**WATCH, "event_type": "impression", "timestamp": f"2026-11-23T13:29:30.{n:03}Z"} for n in range(101)]
+    answer = client(EVENTS, method="POST", json={"events": seen})
+    assert all(one["reflected"] for one in answer.json["events"])
+    assert [event.event_type for event in open_sessions(world.settings).read("ann")] == ["click"]
+
+
 def test_the_log_has_the_event_as_the_events_table_wants_it(world, client):
     context = {"page": "home", "position": 3, "recommendation_id": "req_1"}
     answer = send(client, timestamp="2026-11-23T14:29:00+01:00", completed=True, context=context)

@@ -115,6 +115,17 @@ def test_what_is_done_between_pages_moves_nothing_and_hides_at_once(cinema, rule
     assert cinema.home(2).item_no == [31, 32], "a new order has it all"
 
 
+def test_what_was_watched_before_and_is_again_between_pages_moves_nothing(cinema, world, rules, make_body):
+    cinema(items=LIST)
+    world.publish({"ann": make_body(LIST, anchors=(30,))}, position=2, **films(COUNT))
+    again = Cinema(world, rules)
+    first = again.home(3)
+    again.now += 60
+    again.did("watch", 30, ago=1)
+    assert first.item_no == [31, 32, 33]
+    assert again.home(3, offset=3, as_of=first.as_of).item_no == [34, 35, 36]
+
+
 def test_a_baseline_user_gets_the_popular_list_and_their_session_filters_it(cinema, rules):
     cinema = cinema(edited(rules, baseline={"share": 1}))
     cinema.did("watch", 1)

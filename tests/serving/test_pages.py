@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +17,7 @@ from serving.problems import Problem
 HOME = "/api/v1/recommendations"
 USERS = "/api/v1/users/recommendations"
 SEED = "req_0123456789abcdef"
+NOW = datetime(2026, 11, 23, 13, 30, tzinfo=UTC).timestamp()
 
 
 class Finder:
@@ -94,6 +97,15 @@ def test_what_is_no_cursor_is_refused(text):
         cursor.read(text, "about")
 
 
+@pytest.mark.parametrize("as_of", [1e300, -1e300, 0.0, NOW + 2 * 86_400])
+def test_a_cursor_of_a_time_at_which_nothing_was_shown_is_refused(client, as_of):
+    about = "home\x1fann\x1f\x1f"
+    place = cursor.read(client(f"{HOME}?limit=1").json["next_cursor"], about)
+    forged = cursor.write(replace(place, as_of=as_of), about)
+    answer = client(f"{HOME}?cursor={forged}")
+    assert (answer.status_code, "cursor" in answer.json["detail"]) == (400, True)
+
+
 def test_there_is_no_cursor_beyond_the_last_page():
     assert cursor.write(cursor.Place(1, cursor.MAX_DEPTH, SEED, 0.0), "") is None
 
@@ -152,6 +164,23 @@ def test_many_users_are_answered_in_one_go_and_one_that_is_wrong_spoils_nothing(
 def test_a_wrong_batch_is_refused_by_name(client, body, named):
     answer = client(USERS, "shop", "POST", "service", json=body)
     assert (answer.status_code, answer.json["detail"].startswith(named)) == (400, True), answer.json
+
+
+def test_a_place_that_is_passed_over_stays_empty_in_what_is_written_down(make_client):
+    records, now = [], [NOW]
+    client = make_client(shown=SimpleNamespace(add=records.append), now=lambda: now[0])
+    order = [item["item_id"] for item in client(f"{HOME}?limit=6").json["recommendations"]]
+    first = client(f"{HOME}?limit=2")
+    now[0] += 60
+    watched = {
+        "event_type": "watch",
+        "item_id": order[2],
+        "timestamp": datetime.fromtimestamp(NOW + 30, UTC).isoformat(),
+    }
+    assert client("/api/v1/events", method="POST", json=watched).status_code == 202
+    second = client(f"{HOME}?limit=2&cursor={first.json['next_cursor']}")
+    assert [item["item_id"] for item in second.json["recommendations"]] == order[3:5]
+    assert list(records[-1]["positions"]) == [3, 4]
 
 
 def test_what_was_shown_is_written_down_with_its_positions(make_client):

@@ -164,6 +164,22 @@ def test_threads_find_the_same(searcher, films):
     assert len(found) == 200
 
 
+def test_an_index_that_another_thread_lets_go_of_is_still_searched(films):
+    searcher = Searcher(Metrics())
+    searcher.search(films, "matrix", 10)
+
+    class Leaving(dict):
+        """Let go of between the look whether it has an index and the taking of it."""
+
+        def __contains__(self, name):
+            found = super().__contains__(name)
+            searcher._opened = {}
+            return found
+
+    searcher._opened = Leaving(searcher._opened)
+    assert searcher.search(films, "matrix", 10).available
+
+
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=400)
 
 
