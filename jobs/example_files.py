@@ -23,7 +23,7 @@ class StoredExamples:
     """One day of training_examples, in stored order, a batch in memory at a time."""
 
     def __init__(self, table_path: str, day: date) -> None:
-        uris = DeltaTable(table_path).file_uris([("day", "=", day.isoformat())])
+        uris = DeltaTable(table_path).file_uris(file_pruning_predicate=[("day", "=", day.isoformat())])
         # Spark numbers the files of a sorted write in the order of its keys.
         self._uris = sorted(uris, key=lambda uri: PurePosixPath(uri).name)
         if not self._uris:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from jobs import examples
+from jobs.example_files import StoredExamples
 from jobs.lake import Lake
 from jobs.tables import TRAINING_EXAMPLES
 from tests.jobs.conftest import HOUR, at, put_events, put_items, put_users
@@ -50,8 +51,9 @@ def test_each_example_knows_only_what_came_before_it(lake: Lake, settings, rows_
         assert row["item_no"] < 12  # what comes out on 5 January was no choice then
         assert (row["label"], row["history"], row["split"]) == (0, event["history"], event["split"])
 
-    stored = [row["shuffle_key"] for row in lake.read(TRAINING_EXAMPLES).collect()]
-    assert stored == sorted(stored)
+    stored = StoredExamples(lake.path(TRAINING_EXAMPLES), HOUR.date).batches({"train", "valid", "holdout"})
+    keys = [key for batch in stored for key in batch.column("shuffle_key").to_pylist()]
+    assert keys == sorted(row["shuffle_key"] for row in rows.values())
 
     held = examples.holdout(lake, CUT, historical(settings)).to_pylist()
     assert [(row["user_id"], row["history"], row["seen"], row["relevant"]) for row in held] == [
