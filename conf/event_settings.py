@@ -21,7 +21,6 @@ class Redis(Section):
     password: str | None = Field(description="Password to log in with; empty: no log-in", repr=False)
     prefix: str = Field(description="Of every key")
     connect_ms: Positive = Field(description="How long a request waits for a connection")
-    read_ms: Positive = Field(description="How long a page waits for its user's session")
     write_ms: Positive = Field(description="How long a POST waits for its events to be in the session")
 
 

@@ -8,6 +8,8 @@ import pyarrow as pa
 from conf.errors import DataError
 from jobs.lake import Lake
 from jobs.tables import ITEMS
+from models.types import CatalogueArrays
+from stores.artefact import Artefact
 
 
 def catalogue(lake: Lake) -> pa.Table:
@@ -20,3 +22,16 @@ def catalogue(lake: Lake) -> pa.Table:
         gap = int(np.flatnonzero(numbers != np.arange(len(numbers)))[0])
         raise DataError(f"items: item_no {gap} is missing or there twice; numbers run from 0 without a gap")
     return items
+
+
+def arrays_of(artefact: Artefact) -> CatalogueArrays:
+    """What filters read of an artefact."""
+    return CatalogueArrays(
+        artefact.active,
+        artefact.maturity,
+        artefact.licensed,
+        artefact.available_from,
+        artefact.available_until,
+        artefact.genres,
+        artefact.primary_genre,
+    )

@@ -17,12 +17,12 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from conf.errors import PermanentError
 from conf.hours import Hour
 from conf.settings import Gate, Settings
+from jobs.catalogue import arrays_of
 from jobs.events import since, window_start
 from jobs.lake import Lake
 from jobs.ledger import KEY
 from jobs.tables import PLANS, PUBLISHED, USER_FEATURES
 from models.listcheck import TOP, Lists, ListStats, measure
-from models.types import CatalogueArrays
 from stores.artefact import Artefact, load_artefact
 from stores.control import Control
 
@@ -224,15 +224,7 @@ def _sums(batch: pa.RecordBatch, artefact: Artefact, now: float, short: int) -> 
         old,
         batch.column("maturity_limit").to_numpy(zero_copy_only=False).astype(np.uint8),
         np.array([artefact.region_bits(region) for region in regions], np.uint64),
-        CatalogueArrays(
-            artefact.active,
-            artefact.maturity,
-            artefact.licensed,
-            artefact.available_from,
-            artefact.available_until,
-            artefact.genres,
-            artefact.primary_genre,
-        ),
+        arrays_of(artefact),
         now,
         short,
     )

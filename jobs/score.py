@@ -22,6 +22,7 @@ from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Retrieval, Settings
 from conf.vocabulary import LABELS, NO_ANCHOR, Source
+from jobs.catalogue import arrays_of
 from jobs.events import window_start
 from jobs.lake import Lake
 from jobs.ledger import Ledger
@@ -33,7 +34,7 @@ from models.encoding import EncodedItems
 from models.index import use_threads
 from models.modelfiles import load_model
 from models.scoring import Scorer
-from models.types import CandidateLists, CatalogueArrays, ScoredLists
+from models.types import CandidateLists, ScoredLists
 from stores.artefact import Artefact, load_artefact
 from stores.base import VARIANTS
 from stores.control import Control
@@ -172,15 +173,7 @@ def score(users: DataFrame, inputs: Inputs) -> DataFrame:
 @lru_cache(maxsize=1)
 def _load(inputs: Inputs) -> tuple[Artefact, Scorer]:
     artefact = load_artefact(inputs.artefacts, inputs.artefact_id, verify=False)
-    catalogue = CatalogueArrays(
-        artefact.active,
-        artefact.maturity,
-        artefact.licensed,
-        artefact.available_from,
-        artefact.available_until,
-        artefact.genres,
-        artefact.primary_genre,
-    )
+    catalogue = arrays_of(artefact)
     # Spark runs a worker a core: more threads in each would only fight.
     torch.set_num_threads(1)
     use_threads(1)

@@ -52,7 +52,7 @@ def open_sessions(settings: Settings) -> Sessions:
     if settings.sessions.kind == "redis":
         from stores.sessions.redis import RedisSessions
 
-        return RedisSessions(settings.redis)
+        return RedisSessions(settings.redis, settings.serving.session_ms)
     return EmbeddedSessions(settings.sessions_path, settings.store.map_size_gb)
 
 

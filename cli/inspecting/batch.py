@@ -17,6 +17,7 @@ from conf.errors import ConfigError, DataError
 from conf.hours import Hour
 from conf.settings import Settings
 from conf.vocabulary import NO_ANCHOR, NO_GENRE, Source
+from jobs.catalogue import arrays_of
 from jobs.events import window_start
 from jobs.manifests import encoded_folder, scored
 from jobs.score import Inputs, candidate_lists
@@ -25,7 +26,7 @@ from models.candidates import MAX_GENRES
 from models.encoding import EncodedItems
 from models.index import use_threads
 from models.modelfiles import load_model
-from models.types import CatalogueArrays, Filters
+from models.types import Filters
 from serving.follower import Snapshot
 from serving.lookup import Known
 from stores.artefact import Artefact, load_artefact
@@ -86,15 +87,7 @@ def _load(inputs: Inputs) -> StagedScorer:
     artefact = load_artefact(inputs.artefacts, inputs.artefact_id, verify=False)
     torch.set_num_threads(1)
     use_threads(1)
-    catalogue = CatalogueArrays(
-        artefact.active,
-        artefact.maturity,
-        artefact.licensed,
-        artefact.available_from,
-        artefact.available_until,
-        artefact.genres,
-        artefact.primary_genre,
-    )
+    catalogue = arrays_of(artefact)
     encoded = EncodedItems.load(inputs.encoded)
     lists = candidate_lists(artefact, inputs.retrieval)
     return StagedScorer(load_model(inputs.model), encoded, catalogue, lists, inputs.retrieval, inputs.now)

@@ -43,8 +43,10 @@ class _Client:
 class RedisSessions(Sessions):
     """See `stores.sessions.base.Sessions`. It waits as long as the settings say and never tries twice."""
 
-    def __init__(self, settings: RedisSettings) -> None:
+    def __init__(self, settings: RedisSettings, read_ms: int) -> None:
+        """read_ms: how long a read waits for its answer."""
         self._settings = settings
+        self._read_ms = read_ms
         self._client = PerProcess(self._connect, lambda client: client.close())
 
     def apply(self, user_id: str, events: Sequence[SessionEvent]) -> int:
@@ -65,7 +67,7 @@ class RedisSessions(Sessions):
         return self._settings.prefix + user_id
 
     def _connect(self) -> _Client:
-        reading, writing = self._open(self._settings.read_ms), self._open(self._settings.write_ms)
+        reading, writing = self._open(self._read_ms), self._open(self._settings.write_ms)
         return _Client(reading, writing, writing.register_script(_MERGE), writing.register_script(_TRIM))
 
     def _open(self, answer_ms: int) -> Redis:

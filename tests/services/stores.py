@@ -71,7 +71,8 @@ def session_settings(request: pytest.FixtureRequest, settings: Settings, kind: s
     if kind == "redis":
         port = request.getfixturevalue("redis_server")
         mine = {"url": f"redis://127.0.0.1:{port}/0", "prefix": f"{uuid.uuid4().hex}:", "connect_ms": 2000}
-        update["redis"] = settings.redis.model_copy(update={**mine, "read_ms": 2000, "write_ms": 2000})
+        update["redis"] = settings.redis.model_copy(update={**mine, "write_ms": 2000})
+        update["serving"] = settings.serving.model_copy(update={"session_ms": 2000})
     return settings.model_copy(update=update)
 
 

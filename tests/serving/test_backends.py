@@ -31,10 +31,8 @@ def running(request, tmp_path_factory, make_home, new_world, rules, redis):
     settings = eventlog_settings(request, make_home(tmp_path_factory.mktemp("backends")), "kafka")
     sessions = settings.sessions.model_copy(update={"kind": "redis"})
     # Two cores that test everything else at the same time are slower than a Redis of one's own.
-    address = settings.redis.model_copy(
-        update={"url": f"redis://127.0.0.1:{redis.port}/0", "read_ms": 1000, "write_ms": 2000}
-    )
-    serving = settings.serving.model_copy(update={"workers": 2})
+    address = settings.redis.model_copy(update={"url": f"redis://127.0.0.1:{redis.port}/0", "write_ms": 2000})
+    serving = settings.serving.model_copy(update={"workers": 2, "session_ms": 1000, "answer_ms": 2000})
     settings = settings.model_copy(update={"sessions": sessions, "redis": address, "serving": serving})
     with open_store(settings) as store:
         world = new_world(settings, store)

@@ -20,6 +20,7 @@ from stores.sessions.redis import RedisSessions
 from tests.services.servers import PrivateRedis
 
 WATCH = SessionEvent(1, "watch", 10.0)
+READ_MS = 100
 
 
 @pytest.fixture
@@ -30,12 +31,12 @@ def server(tmp_path: Path) -> Iterator[PrivateRedis]:
 
 @pytest.fixture
 def chosen(server: PrivateRedis, settings: Settings) -> Redis:
-    return settings.redis.model_copy(update={"url": f"redis://127.0.0.1:{server.port}/0", "read_ms": 100})
+    return settings.redis.model_copy(update={"url": f"redis://127.0.0.1:{server.port}/0"})
 
 
 @pytest.fixture
 def sessions(chosen: Redis) -> Iterator[RedisSessions]:
-    with closing(RedisSessions(chosen)) as sessions:
+    with closing(RedisSessions(chosen, READ_MS)) as sessions:
         yield sessions
 
 
@@ -72,7 +73,7 @@ def test_a_full_redis_says_so_and_still_answers(server: PrivateRedis, sessions: 
 
 def test_a_wrong_password_is_told_and_not_shown(chosen: Redis) -> None:
     with (
-        closing(RedisSessions(chosen.model_copy(update={"password": "hunter2"}))) as sessions,
+        closing(RedisSessions(chosen.model_copy(update={"password": "hunter2"}), READ_MS)) as sessions,
         pytest.raises(StoreDenied, match=r"redis\.username") as denied,
     ):
         sessions.read("ann")
