@@ -99,7 +99,7 @@ def closed(address: tuple[str, int], requests: Sequence[bytes], connections: int
         RetryableError: the server closed a connection, or fell silent.
     """
     pending = cycle(requests)
-    waiting = [_Connection(address) for _ in range(connections)]
+    waiting = _opened(address, pending, connections)
     latencies, refused = list[float](), dict[int, int]()
     started = time.perf_counter()
     for connection in waiting:
@@ -124,7 +124,7 @@ def open_loop(
         RetryableError: the server closed a connection, or fell silent.
     """
     pending, count = cycle(requests), int(rate * seconds)
-    free, queue = deque(_Connection(address) for _ in range(connections)), deque[float]()
+    free, queue = deque(_opened(address, pending, connections)), deque[float]()
     latencies, refused = list[float](), dict[int, int]()
     started, sent = time.perf_counter(), 0
     with _watching(free) as selector:
@@ -142,6 +142,21 @@ def open_loop(
                     free.append(connection)
         took = time.perf_counter() - started
     return Outcome(took, np.array(latencies), refused)
+
+
+def _opened(address: tuple[str, int], pending: Iterator[bytes], count: int) -> list[_Connection]:
+    """Connections that have had an answer each, opened one after the other.
+
+    Of many that are opened at once, the worker that wakes first takes nearly all and keeps them, and the others idle.
+    """
+    opened = []
+    for _ in range(count):
+        connection = _Connection(address)
+        connection.send(next(pending), 0)
+        while connection.status() is None:
+            pass
+        opened.append(connection)
+    return opened
 
 
 @contextmanager
