@@ -6,9 +6,10 @@
 
 Prints JSON lines; progress goes to standard error. Cases: home.throughput and similar.throughput (answers/s, as many
 connections on both sides, each sending its next request when it has its answer), home.p50 and home.p99 (ms, the same),
-home.open.p50 and home.open.p99 (ms from the moment a request was due, at half of the highest rate just measured), start
-(s to the first good answer), memory.worker, lookup.dynamodb (ms of a look-up beside boto3's get_item; .cpu: of
-this process alone). Every answer must be a 200.
+home.open.p50 and home.open.p99 (ms from the moment a request was due, at half of the highest rate just measured),
+home.anew.* (pages made anew for every request: serving.memo_users=0), start (s to the first good answer),
+memory.worker, lookup.dynamodb (ms of a look-up beside boto3's get_item; .cpu: of this process alone). Every answer must
+be a 200.
 """
 
 from __future__ import annotations
@@ -100,7 +101,11 @@ def measure_throughput(plan: Plan, settings: Settings, rules: Rules) -> None:
         "home": [get("/api/v1/recommendations?limit=20", tokens[user]) for user in chosen],
         "similar": [get(f"/api/v1/items/item-{user % plan.items}/similar?limit=10", tokens[user]) for user in chosen],
     }
-    with gunicorn(settings, rules) as ours, gunicorn(settings, rules, HELLO) as theirs:
+    forgetful = settings.serving.model_copy(update={"memo_users": 0})
+    anew = gunicorn(settings.model_copy(update={"serving": forgetful}), rules)
+    with gunicorn(settings, rules) as ours, gunicorn(settings, rules, HELLO) as theirs, anew as making:
+        _warm(plan, making, theirs, kinds["home"])
+        _report("home.anew", _pairs(plan, partial(closed, connections=plan.connections), making, theirs, kinds["home"]))
         _warm(plan, ours, theirs, kinds["home"])
         for name, requests in kinds.items():
             pairs = _pairs(plan, partial(closed, connections=plan.connections), ours, theirs, requests)

@@ -29,6 +29,7 @@ class Serving(Section):
     breaker_seconds: float = Field(gt=0, description="How long none is made then, before one is tried")
     cache_users: Positive = Field(description="Users whose rows each worker remembers, in case the store fails")
     cache_seconds: float = Field(gt=0, description="How long it remembers them")
+    memo_users: int = Field(ge=0, description="Users whose last home page each worker remembers; 0: none is")
     token_audience: str | None = Field(min_length=1, description="What a token's `aud` must name; empty: not checked")
     token_issuer: str | None = Field(min_length=1, description="What a token's `iss` must be; empty: not checked")
     token_leeway_seconds: Annotated[float, Field(ge=0, le=300)] = Field(

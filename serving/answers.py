@@ -55,10 +55,13 @@ def home(snapshot: Snapshot, shelves: Sequence[Shelf], request_id: str) -> bytes
 
 
 def _items(page: Page) -> bytes:
-    fragments = page.snapshot.artefact.fragments
+    fragments = page.snapshot.artefact.fragments.take(page.item_no)
+    # A list, for a join runs through a generator at half the speed.
     return b",".join(
-        b'{%s,"score":%.4f,"reason":%s}' % (fragments[number], score, _text(reason))
-        for number, score, reason in zip(page.item_no, page.score, page.reason, strict=True)
+        [
+            b'{%b,"score":%.4f,"reason":%b}' % (fragment, score, _text(reason))
+            for fragment, score, reason in zip(fragments, page.score, page.reason, strict=True)
+        ]
     )
 
 

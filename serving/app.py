@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, request
 
 from conf.rules import Rules
 from conf.settings import Settings
@@ -16,6 +17,7 @@ from serving.headers import with_headers
 from serving.keys import Keyring, jwks_path
 from serving.limits import RateLimit
 from serving.lookup import Lookup
+from serving.memo import PageMemo
 from serving.metrics import Metrics
 from serving.recommender import Recommender
 from serving.routes import docs, events, health, home, items, recommendations
@@ -25,6 +27,12 @@ from stores.base import Store
 from stores.eventlog.base import EventLog
 from stores.sessions.base import Sessions
 from stores.shown.base import ShownLog
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+ROUTE = "topshelf.route"
+"""Where the rule that a request's address fits is in the WSGI environment."""
 
 
 def create_app(
@@ -55,7 +63,9 @@ def create_app(
     # An id may hold two slashes in a row.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.serving.max_body_bytes
-    recommender = Recommender(Lookup(store, sessions, settings.serving, metrics), rules, clock, metrics)
+    lookup = Lookup(store, sessions, settings.serving, metrics)
+    memo = PageMemo(settings.serving.memo_users) if settings.serving.memo_users else None
+    recommender = Recommender(lookup, rules, clock, metrics, memo)
     follower.before_serving(recommender.prepare)
     app.extensions[EXTENSION] = Service(
         recommender=recommender,
@@ -74,8 +84,8 @@ def create_app(
     for topic in (recommendations, home, items, events, docs, health):
         app.register_blueprint(topic.blueprint)
     problems.register(app)
-    _count(app, metrics)
-    app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]  # as Flask's documentation has it
+    app.url_value_preprocessor(_note_route)
+    app.wsgi_app = _counted(with_headers(app.wsgi_app), metrics)  # type: ignore[method-assign, assignment]  # as Flask's documentation has it
     return app
 
 
@@ -102,14 +112,26 @@ def _limits(settings: Settings, ticks: Callable[[], float]) -> dict[str, RateLim
     }
 
 
-def _count(app: Flask, metrics: Metrics) -> None:
-    def before() -> None:
-        g.started = time.perf_counter()
+def _note_route(endpoint: str | None, values: object) -> None:
+    if request.url_rule is not None:
+        request.environ[ROUTE] = request.url_rule.rule
 
-    def after(response: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule is not None else "none"
-        metrics.answered(route, response.status_code, time.perf_counter() - g.started)
-        return response
 
-    app.before_request(before)
-    app.after_request(after)
+def _counted(inner: WSGIApplication, metrics: Metrics) -> WSGIApplication:
+    """`inner` with its answers counted and timed. At the level of WSGI, as `with_headers`."""
+
+    def outer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        started = time.perf_counter()
+        status = 500
+
+        def start(line: str, headers: list[tuple[str, str]], *failed: Any) -> Callable[[bytes], object]:
+            nonlocal status
+            status = int(line[:3])
+            return start_response(line, headers, *failed)
+
+        try:
+            return inner(environ, start)
+        finally:
+            metrics.answered(environ.get(ROUTE, "none"), status, time.perf_counter() - started)
+
+    return outer

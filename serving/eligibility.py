@@ -21,7 +21,7 @@ MAX_KINDS_OF_VIEWERS = 256
 
 
 class Bars(NamedTuple):
-    """What viewers with the same limits may see, for a time in which no licence begins or ends."""
+    """What viewers with the same limits may see, for a time in which no licence or promotion begins or ends."""
 
     since: float
     before: float
@@ -55,7 +55,8 @@ class Catalogue:
             if promotion.item_id in artefact.item_no
         ]
         """With their item_no. A promotion of an item that the catalogue does not have yet waits for it."""
-        self._changes = np.unique(np.concatenate([artefact.available_from, artefact.available_until]))
+        edges = [edge.timestamp() for _, one in self.promotions for edge in (one.start, one.until)]
+        self._changes = np.unique(np.concatenate([artefact.available_from, artefact.available_until, edges]))
         self._withheld = _withheld(artefact, rules)
 
     def is_new(self, item_no: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,6 +63,19 @@ class Known:
     """Since the list was looked up, where it is a remembered one because the store did not answer; else None."""
 
 
+class Looked(NamedTuple):
+    """What the stores said about a user."""
+
+    ring: Mapping[int, bytes]
+    """Empty where there is none, or none to be had."""
+    age_seconds: float | None
+    """As in `Known`."""
+    outcome: Outcome
+    """FOUND: the store has answered."""
+    events: tuple[SessionEvent, ...]
+    """As in `Known`."""
+
+
 STRANGER = Known(Viewer(), None, Outcome.ABSENT)
 MAKING_SECONDS = 0.01
 """What is left of an answer's time for everything but its look-ups."""
@@ -100,15 +114,27 @@ class Lookup:
 
     def know(self, user_id: str, snapshot: Snapshot) -> Known:
         """Look a user up. Never raises: what cannot be read is unknown, and counted as such."""
+        return self.known(self.look(user_id), snapshot)
+
+    def look(self, user_id: str) -> Looked:
+        """Ask the stores about a user. Never raises, as `know`."""
         started = self._clock()
         ring, age, outcome = self._ring(user_id)
         # A store that answers, however slowly, costs no session: an item that was just watched must not come back.
         in_time = outcome is Outcome.FOUND or self._clock() - started + self._for_session <= self._for_lookups
+        return Looked(ring or {}, age, outcome, self._events(user_id, in_time))
+
+    def count(self, outcome: Outcome) -> None:
+        """Count a look-up of a list."""
+        self._count["list", outcome]()
+
+    def known(self, looked: Looked, snapshot: Snapshot) -> Known:
+        """What that says, read with a snapshot's eyes."""
+        ring, age, outcome, events = looked
         stored = choose(ring, snapshot.control, lambda _: self._metrics.corrupt_rows.inc()) if ring else None
         if outcome is Outcome.FOUND and stored is None:
             outcome = Outcome.ABSENT
-        self._count["list", outcome]()
-        events = self._events(user_id, in_time)
+        self.count(outcome)
         hidden = tuple(event.item_no for event in events if event.event_type in HIDING_EVENTS)
         if stored is None:
             return Known(Viewer(hidden=hidden), None, outcome, events=events)

@@ -34,6 +34,9 @@ class Metrics:
         self.pages = Counter(
             "topshelf_pages", "Pages by the tier that filled them", ["source"], registry=self._registry
         )
+        self.remembered_pages = Counter(
+            "topshelf_remembered_pages", "Home pages that would have been made just so again", registry=self._registry
+        )
         self.short_pages = Counter("topshelf_short_pages", "Pages shorter than asked for", registry=self._registry)
         self.removed = Counter(
             "topshelf_removed_candidates",

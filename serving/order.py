@@ -68,6 +68,7 @@ class Order:
         self._may_explore = draws and visit.personalized
         if self._may_explore:
             self.explores = explores(visit.rules.exploration, visit.request.seed)
+        self.bars = visit.bars
         self._visit = visit
         self._unread = iter(tiers)
         self._diverse = diverse

@@ -6,6 +6,7 @@ Used by the HTTP service and by `topshelf recs` alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import chain
 from typing import Protocol
 
@@ -16,16 +17,18 @@ from conf.rules import Rules
 from models.rerank import Bar
 from serving.candidates import Candidates, fallbacks, home_tiers, of_genre, similar
 from serving.eligibility import Eligibility
+from serving.exploration import explores
 from serving.follower import Snapshot
 from serving.hits import hits
-from serving.lookup import STRANGER, Known, Lookup
+from serving.lookup import STRANGER, Known, Lookup, Outcome
+from serving.memo import Made, PageMemo, basis
 from serving.metrics import Metrics
-from serving.order import Order
+from serving.order import FirstTier, Order
 from serving.page import Page, cut
-from serving.request import Request
+from serving.request import HOME, Request
 from serving.shelves import Shelf, stack
 from serving.tracing import Trace, explain
-from serving.visit import Visit, begin
+from serving.visit import Visit, begin, time_of
 
 
 class Found(Protocol):
@@ -47,13 +50,22 @@ class Recommender:
     in the order in which they happened.
 
     clock: epoch seconds; it decides about licences, promotions and the context term.
+    memo: gives home pages again that would be made the same; None: every page is made anew.
     """
 
-    def __init__(self, lookup: Lookup, rules: Rules, clock: Callable[[], float], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        lookup: Lookup,
+        rules: Rules,
+        clock: Callable[[], float],
+        metrics: Metrics,
+        memo: PageMemo | None = None,
+    ) -> None:
         self._lookup = lookup
         self._rules = rules
         self._clock = clock
         self._metrics = metrics
+        self._memo = memo
         self._eligibility = Eligibility(rules)
         self._removed = {bar: metrics.removed.labels(bar.label) for bar in list(Bar)[1:]}
 
@@ -63,9 +75,28 @@ class Recommender:
 
     def home(self, snapshot: Snapshot, request: Request) -> Page:
         """The user's home page: their own list, filled up from their segment's and the popular items."""
-        known = self._know(snapshot, request)
+        user_id, memo = request.user_id, self._memo
+        first = request.offset == 0 and request.as_of is None and request.page == HOME
+        if user_id is None or memo is None or not first or explores(self._rules.exploration, request.seed):
+            return self._home(snapshot, self._know(snapshot, request), request)[0]
+        looked, now = self._lookup.look(user_id), self._clock()
+        as_of = time_of(now, looked.events)
+        found = basis(snapshot, looked.ring, looked.events, request, as_of) if looked.age_seconds is None else None
+        made = None if found is None else memo.get(user_id, found, now, as_of)
+        if made is not None:
+            self._lookup.count(made.page.outcome)
+            self._count(made.page, made.first, request)
+            self._metrics.remembered_pages.inc()
+            return replace(made.page, as_of=as_of)
+        page, order = self._home(snapshot, self._lookup.known(looked, snapshot), request)
+        if found is not None and looked.outcome is Outcome.FOUND:
+            memo.put(user_id, Made(found, order.bars.since, order.bars.before, page, order.first))
+        return page
+
+    def _home(self, snapshot: Snapshot, known: Known, request: Request) -> tuple[Page, Order]:
         visit = self._begin(snapshot, known, request)
-        return self._page(visit, Order(visit, home_tiers(visit), diverse=True, pins=True, draws=True))
+        order = Order(visit, home_tiers(visit), diverse=True, pins=True, draws=True)
+        return self._page(visit, order), order
 
     def alike(self, snapshot: Snapshot, request: Request, item_no: int, fill_up: bool) -> Page:
         """Items similar to one, most similar first. The diversity rules do not hold: they are meant to be alike.
@@ -107,15 +138,15 @@ class Recommender:
         if visit.request.as_of is not None:
             now = visit.at(self._eligibility, self._clock())
         page = cut(visit, order, now, around)
-        self._count(page, order, visit.request)
+        self._count(page, order.first, visit.request)
         return page
 
-    def _count(self, page: Page, order: Order, request: Request) -> None:
+    def _count(self, page: Page, first: FirstTier, request: Request) -> None:
         if len(page.item_no) < request.limit:
             self._metrics.short_pages.inc()
         self._metrics.pages.labels(page.source).inc()
         if request.offset == 0:
-            for bar, number in order.first.removed.items():
+            for bar, number in first.removed.items():
                 self._removed[bar].inc(number)
-            if order.first.left < request.limit <= order.first.candidates:
+            if first.left < request.limit <= first.candidates:
                 self._metrics.depleted_pages.inc()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ from serving.follower import Snapshot
 from serving.lookup import Known
 from serving.request import PERSONALIZED, Limits, Request, assigned, tightened
 from serving.session import Recent, recent
-from stores.sessions.base import HIDING_EVENTS
+from stores.sessions.base import HIDING_EVENTS, SessionEvent
 
 _HOURS_A_DAYPART = 6
 _HIDDEN, _SHOWN = int(Bar.HIDDEN), int(Bar.SHOWN)
@@ -88,6 +88,14 @@ class Visit:
         return self.snapshot.context_term(self.request.page, moment.hour // _HOURS_A_DAYPART, moment.weekday())
 
 
+def time_of(now: float, events: Sequence[SessionEvent]) -> float:
+    """`as_of` of a first page, epoch seconds.
+
+    A device's clock may run ahead: what it reported counts at once, and on all pages of the order.
+    """
+    return max(now, events[0].timestamp) if events else now
+
+
 def begin(
     eligibility: Eligibility,
     rules: Rules,
@@ -104,8 +112,7 @@ def begin(
         exclude: further items that must not be on the page.
     """
     events = known.events
-    # A device's clock may run ahead: what it reported counts at once, and on all pages of the order.
-    as_of = max(now, events[0].timestamp if events else now) if request.as_of is None else request.as_of
+    as_of = time_of(now, events) if request.as_of is None else request.as_of
     hidden = {*known.viewer.hidden, *exclude}
     if request.as_of is not None:
         hidden -= {event.item_no for event in events if event.timestamp > as_of and event.event_type in HIDING_EVENTS}

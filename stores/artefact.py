@@ -114,6 +114,7 @@ class ArtefactContent(ArtefactParts):
 class Artefact(ArtefactParts):
     """A loaded artefact. Its arrays are read-only views of files."""
 
+    fragments: Texts
     artefact_id: str
     folder: Path
     search_folder: Path | None

@@ -34,6 +34,7 @@ BATCH_ROWS = 10_000
 MIN_FREE_BYTES = 64 << 20
 """With less room on the disk not even a few thousand lists would go in."""
 _CONTROL, _ROWS, _KEY = b"control", b"rows", b"record"
+_PLACES = tuple((place, bytes([place])) for place in range(RING))
 
 
 class EmbeddedStore(Store):
@@ -100,7 +101,8 @@ class EmbeddedStore(Store):
             return {}
         try:
             with self._begin(_ROWS) as txn:
-                found = ((place, txn.get(_key(user_id, variant, place))) for place in range(RING))
+                prefix = _prefix(user_id) + bytes([variant])
+                found = [(place, txn.get(prefix + key)) for place, key in _PLACES]
                 return {place: blob for place, blob in found if blob is not None}
         except lmdb.Error as error:
             raise as_store_error(error, self._folder.path) from error
