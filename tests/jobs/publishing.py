@@ -26,6 +26,9 @@ from tests.serving.conftest import content
 
 NOW = datetime(2026, 1, 10, 7, tzinfo=UTC)
 Lists = Mapping[str, Sequence[int]]
+HISTORY: Sequence[Lists] = ({"ann": [1], "bob": [2]}, {"ann": [3], "bob": [4]}, {"ann": [5], "cat": [6]})
+"""Of the hours 3, 4 and 5, which become generations 1, 2 and 3 (the fixture `history`)."""
+FIRST = 3
 
 
 def hour(number: int) -> Hour:
