@@ -14,9 +14,9 @@ from conf.hours import Hour
 from conf.settings import Settings
 from jobs import publish
 from jobs.lake import Lake
-from jobs.ledger import Ledger
 from jobs.load import Progress
 from jobs.manifests import Scored
+from jobs.rollback import attempts
 from jobs.scan import readable
 from jobs.tables import PUBLISHED, RECOMMENDATIONS
 from stores.artefact import write_artefact
@@ -113,7 +113,8 @@ class Publisher:
         """How each attempt stands in the ledger."""
         control = self.store.read_control()
         assert control is not None
-        return {number: entry["state"] for number, entry in Ledger(self.lake, control.store_id).entries.items()}
+        mine = (entry for entry in attempts(self.lake.root) if entry["store_id"] == control.store_id)
+        return {entry["generation"]: entry["state"] for entry in mine}
 
     def published(self) -> dict[str, tuple[int, int, list[int]]]:
         """Generation, ring position and items of each user, as those read the table who have no Spark."""
