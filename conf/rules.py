@@ -39,7 +39,8 @@ class Diversity(Section):
 
 
 class SessionRules(Section):
-    events: Positive = Field(description="Newest watches, clicks and additions to a list that count")
+    # What lifts an item is named by its place among them, in a byte.
+    events: int = Field(ge=1, le=255, description="Newest watches, clicks and additions to a list that count")
     decay: float = Field(gt=0, le=1, description="Weight of an event relative to the one after it")
     similar_weight: LogOdds = Field(description="Log-odds for full similarity to the newest event's item")
     genre_step: LogOdds = Field(description="Log-odds for each watch of one of an item's genres")

@@ -25,8 +25,8 @@ class Serving(Section):
     answer_ms: Positive = Field(description="How long an answer may take, all look-ups together")
     list_ms: Positive = Field(description="How long a look-up waits for a user's row, and likewise for a connection")
     session_ms: Positive = Field(description="How long a look-up waits for a user's session")
-    breaker_failures: Positive = Field(description="Look-ups that fail in a row before none is made for a while")
-    breaker_seconds: float = Field(gt=0, description="How long none is made then, before one is tried")
+    breaker_failures: Positive = Field(description="Look-ups, or writes of sessions, that fail in a row before a pause")
+    breaker_seconds: float = Field(gt=0, description="How long the pause is, before one is tried")
     cache_users: Positive = Field(description="Users whose rows each worker remembers, in case the store fails")
     cache_seconds: float = Field(gt=0, description="How long it remembers them")
     memo_users: int = Field(ge=0, description="Users whose last home page each worker remembers; 0: none is")
@@ -47,6 +47,10 @@ class Serving(Section):
         gt=0, description="Requests a second of one service token's subject, in each worker; a batch counts its users"
     )
     service_burst: Positive = Field(description="Requests of one service token's subject at once, in each worker")
+    anonymous_requests_per_second: float = Field(
+        gt=0, description="Requests a second of all callers without a token together, in each worker"
+    )
+    anonymous_burst: Positive = Field(description="Requests of callers without a token at once, in each worker")
     max_body_bytes: Positive = Field(description="Largest request body")
 
     @model_validator(mode="after")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.sql import functions as F
-
 from conf.errors import PermanentError
 from conf.settings import Settings
-from jobs.lake import Lake
-from jobs.tables import PLANS
 from stores.base import ROW_OVERHEAD
 from stores.records import HEADER_BYTES
 
 UNIT_BYTES = 1024
 """What one DynamoDB write unit carries."""
+ROW_BYTES = HEADER_BYTES + ROW_OVERHEAD
+"""Of a stored row, beside its user_id and its body."""
 GB = 10**9
 
 
@@ -37,24 +35,10 @@ class Estimate:
         return f"{size}, {self.units:,.0f} write units, ${self.dollars:,.4f}" if self.units else size
 
 
-def estimate(lake: Lake, attempt: int, settings: Settings, empty_store: bool) -> Estimate:
-    """The cost of writing the plan of `attempt`, from the sizes of its rows."""
-    size = F.octet_length("user_id") + F.octet_length("body") + F.lit(HEADER_BYTES + ROW_OVERHEAD)
-    row = (
-        lake.read(PLANS)
-        .where(F.col("generation") == attempt)
-        .agg(
-            F.count("*").alias("rows"),
-            F.coalesce(F.sum(size), F.lit(0)).alias("bytes"),
-            F.coalesce(F.sum(F.ceil(size / UNIT_BYTES)), F.lit(0)).alias("units"),
-        )
-        .first()
-    )
-    assert row is not None  # an aggregate without groups has one row
-    charged = settings.store.kind == "dynamodb"
-    units = float(row["units"]) if charged else 0.0
-    spent = dollars(units, settings)
-    return Estimate(row["rows"], row["bytes"], units, spent, cheaper(row["bytes"], units, settings, empty_store))
+def estimate(rows: int, size: int, units: int, settings: Settings, empty_store: bool) -> Estimate:
+    """The cost of writing rows of `size` bytes in all, which take so many of DynamoDB's write units."""
+    charged = float(units) if settings.store.kind == "dynamodb" else 0.0
+    return Estimate(rows, size, charged, dollars(charged, settings), cheaper(size, charged, settings, empty_store))
 
 
 def dollars(units: float, settings: Settings) -> float:

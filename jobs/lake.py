@@ -42,7 +42,8 @@ class Lake:
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """The table, or no rows of its schema where it was never written."""
         if not self.exists(table):
-            return self.spark.createDataFrame([], table.schema)
+            # With the limit Spark knows that there are none, and leaves out what would be joined with them.
+            return self.spark.createDataFrame([], table.schema).limit(0)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)

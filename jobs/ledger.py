@@ -158,7 +158,8 @@ class Ledger:
                 before = self._at(version, number).where(mine & ~F.col("generation").isin(gone))
                 self._lake.upsert(PUBLISHED, before.join(left, on=KEY, how="left_semi"))
                 left = left.join(before.select(*KEY), on=KEY, how="left_anti").persist()
-        self._lake.remove(PUBLISHED, left)
+        if not left.isEmpty():
+            self._lake.remove(PUBLISHED, left)
 
     def _at(self, version: int, generation: int) -> DataFrame:
         try:

@@ -16,6 +16,7 @@ from pyspark.sql.types import IntegerType, StructField, StructType
 
 from conf.hours import Hour
 from conf.settings import Settings
+from jobs.cost import ROW_BYTES, UNIT_BYTES
 from jobs.lake import Lake
 from jobs.ledger import KEY, Ledger
 from jobs.tables import PLANS, PUBLISHED, RECOMMENDATIONS
@@ -35,6 +36,12 @@ class Counts:
 
     planned: int
     carried: int
+    again: int
+    """Rows that an attempt before had planned too."""
+    bytes: int
+    """Of the rows as a store keeps them."""
+    units: int
+    """DynamoDB's write units, by those bytes."""
     checksum: str
 
 
@@ -81,14 +88,18 @@ def save(lake: Lake, plan: DataFrame, attempt: int) -> Counts:
     """Write a plan down under its attempt's number, which no other has."""
     lake.append(PLANS, plan.withColumn("generation", F.lit(attempt)), ROWS_A_TASK)
     rows = lake.read(PLANS).where(F.col("generation") == attempt)
+    size = F.octet_length("user_id") + F.octet_length("body") + F.lit(ROW_BYTES)
     each = F.xxhash64("user_id", "variant", "ring_position", "hash")
     total = rows.agg(
         F.count("*").alias("planned"),
         F.count_if(F.col("why") == CARRIED).alias("carried"),
+        F.count_if("again").alias("again"),
+        F.coalesce(F.sum(size), F.lit(0)).alias("bytes"),
+        F.coalesce(F.sum(F.ceil(size / UNIT_BYTES)), F.lit(0)).alias("units"),
         F.coalesce(F.bit_xor(each), F.lit(0)).alias("checksum"),
     ).first()
     assert total is not None  # an aggregate without groups has one row
-    return Counts(total["planned"], total["carried"], f"{total['checksum'] & (2**64 - 1):016x}")
+    return Counts(**{**total.asDict(), "checksum": f"{total['checksum'] & (2**64 - 1):016x}"})
 
 
 def _fresh(lake: Lake, hour: Hour) -> DataFrame:

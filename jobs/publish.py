@@ -171,7 +171,9 @@ class _Attempt:
         unchanged = self.scored.scored - (counts.planned - counts.carried)
         done = load(self.lake, self.settings, self.number, self.watermark, counts.planned, unchanged, self.listener)
         self._account(counts, done)
-        self.compared = read_back(self.lake, self.settings, self.store, self.number, self.leased.switched(made))
+        self.compared = read_back(
+            self.lake, self.settings, self.store, self.number, self.leased.switched(made), counts.again > 0
+        )
         self._note("verified")
         self.ledger.write()
         return switch(self.store, self.leased, made)
@@ -209,7 +211,9 @@ class _Attempt:
         counts = plan.save(
             self.lake, plan.make(self.lake, self.hour, self.leased, self.ledger, self.settings), self.number
         )
-        expected = cost.estimate(self.lake, self.number, self.settings, empty_store=self.before.attempts == 0)
+        expected = cost.estimate(
+            counts.planned, counts.bytes, counts.units, self.settings, empty_store=self.before.attempts == 0
+        )
         self.listener.say(f"generation {self.number}: {expected}" + (f" ({expected.hint})" if expected.hint else ""))
         self.entry |= {
             "planned": counts.planned,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import Row
@@ -25,11 +26,13 @@ NAMED = 5
 _REPORT = pa.schema([("rows", pa.int64()), ("wrong", pa.list_(pa.string()))])
 
 
-def read_back(lake: Lake, settings: Settings, store: Store, attempt: int, after: Control) -> int:
+def read_back(lake: Lake, settings: Settings, store: Store, attempt: int, after: Control, again: bool) -> int:
     """Compare what readers would get after the switch with the plan: a sample of it, and every row that an attempt
     before had planned too, for a late write of that one may have come over it. Returns the number of rows compared.
 
-    after: the control record as the switch would leave it.
+    Args:
+        after: the control record as the switch would leave it.
+        again: whether the plan has rows that an attempt before had planned.
 
     Raises:
         DataError: a list does not read back as it was planned; the text names the users.
@@ -38,7 +41,15 @@ def read_back(lake: Lake, settings: Settings, store: Store, attempt: int, after:
     sample = plan.orderBy(F.xxhash64("user_id", F.lit(attempt))).limit(settings.publish.sample)
     rows = sample.select("user_id", "variant", "hash").collect()
     wrong = _differing(store, rows, after)
-    again = plan.where("again").select("user_id", "variant", "hash")
+    reports = _compared(plan.where("again"), settings, after) if again else []
+    wrong += [user for report in reports for user in report["wrong"]]
+    if wrong:
+        raise DataError(f"generation {attempt}: the lists of {', '.join(wrong[:NAMED])} do not read back as planned")
+    return len(rows) + sum(int(report["rows"]) for report in reports)
+
+
+def _compared(plan: DataFrame, settings: Settings, after: Control) -> list[Row]:
+    """Compare all rows of a plan, in parallel. Each report has `rows`, their number, and `wrong`, some users."""
 
     def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with open_store(settings) as mine:
@@ -46,11 +57,8 @@ def read_back(lake: Lake, settings: Settings, store: Store, attempt: int, after:
                 found = _differing(mine, (Row(**row) for row in batch.to_pylist()), after)
                 yield pa.RecordBatch.from_pylist([{"rows": len(batch), "wrong": found[:NAMED]}], _REPORT)
 
-    reports = again.mapInArrow(compare, from_arrow_schema(_REPORT)).collect()
-    wrong += [user for report in reports for user in report["wrong"]]
-    if wrong:
-        raise DataError(f"generation {attempt}: the lists of {', '.join(wrong[:NAMED])} do not read back as planned")
-    return len(rows) + sum(int(report["rows"]) for report in reports)
+    rows = plan.select("user_id", "variant", "hash")
+    return rows.mapInArrow(compare, from_arrow_schema(_REPORT)).collect()
 
 
 def _differing(store: Store, rows: Iterable[Row], after: Control) -> list[str]:

@@ -116,7 +116,7 @@ def _active(lake: Lake, hour: Hour, settings: Settings, published: DataFrame, to
         DataError: user_features are those of another hour.
     """
     users = lake.need(USER_FEATURES, "`topshelf run`")
-    if users.where(F.col("as_of") != F.lit(hour.end)).limit(1).count():
+    if not users.where(F.col("as_of") != F.lit(hour.end)).isEmpty():
         raise DataError(f"user_features are not those of {hour}: run that hour's `user_features` first")
     live = published.where(F.col("variant") == CHAMPION).select(
         "user_id", F.struct("region", "maturity_limit").alias("live_limits")

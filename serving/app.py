@@ -13,6 +13,7 @@ from conf.settings import Settings
 from serving import problems
 from serving.auth import Authenticator
 from serving.follower import Follower
+from serving.guarding import guard
 from serving.headers import with_headers
 from serving.keys import Keyring, jwks_path
 from serving.limits import RateLimit
@@ -22,7 +23,7 @@ from serving.metrics import Metrics
 from serving.recommender import Recommender
 from serving.routes import docs, events, health, home, items, recommendations
 from serving.search import Searcher
-from serving.service import EXTENSION, Service
+from serving.service import ANONYMOUS, EXTENSION, Service
 from stores.base import Store
 from stores.eventlog.base import EventLog
 from stores.sessions.base import Sessions
@@ -55,7 +56,7 @@ def create_app(
     Args:
         secret: signs and checks HS256 tokens; serving.token_previous_secret is accepted beside it.
         clock: epoch seconds.
-        ticks: seconds of a clock that never goes back, for rate limits.
+        ticks: seconds of a clock that never goes back, for rate limits and the breaker of session writes.
         searcher: answers context=search; None: the context is not offered.
         shown: told of every page; None: nobody is.
     """
@@ -72,6 +73,7 @@ def create_app(
         follower=follower,
         store=store,
         sessions=sessions,
+        session_writes=guard("session_write", settings.serving, metrics, ticks),
         eventlog=eventlog,
         authenticator=_authenticator(settings, secret, clock, ticks, metrics),
         limits=_limits(settings, ticks),
@@ -104,11 +106,12 @@ def _authenticator(
 
 
 def _limits(settings: Settings, ticks: Callable[[], float]) -> dict[str, RateLimit]:
-    """By scope."""
+    """By scope; without a token, ANONYMOUS."""
     serving = settings.serving
     return {
         "user": RateLimit(serving.requests_per_second, serving.burst, ticks),
         "service": RateLimit(serving.service_requests_per_second, serving.service_burst, ticks),
+        ANONYMOUS: RateLimit(serving.anonymous_requests_per_second, serving.anonymous_burst, ticks),
     }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +30,21 @@ LAST_CONTROL_FILE = "last-control.json"
 class Snapshot:
     """What one answer is made from: a generation, the control record that shows it, and its artefact. Immutable."""
 
-    def __init__(self, control: Control, generation: Generation, artefact: Artefact) -> None:
+    def __init__(
+        self,
+        control: Control,
+        generation: Generation,
+        artefact: Artefact,
+        down_since: Mapping[str, float] | None = None,
+    ) -> None:
+        """down_since: epoch seconds at which items that are taken down were found to be; of the others nobody knows."""
         self.control = control
         self.generation = generation
         self.artefact = artefact
         self.active = _without(artefact, control.takedowns)
         """(n,) which items may be shown at all: those of the catalogue that are not taken down."""
+        self._down_since = down_since or {}
+        self._before: dict[tuple[str, ...], Snapshot] = {}
         self._terms: dict[str, tuple[tuple[int, int], NDArray[np.float32]]] = {}
 
     def newcomers_from(self, generation: int) -> int:
@@ -43,6 +54,19 @@ class Snapshot:
         """
         slots = self.control.slots_at(generation)
         return len(self.artefact) if slots is None else slots
+
+    def as_of(self, moment: float) -> Snapshot:
+        """This snapshot with the items in it that were taken down only after `moment`, epoch seconds.
+
+        For orders that were begun before: what stood on their first page keeps its place, and is passed over.
+        """
+        held = tuple(item for item in self.control.takedowns if self._down_since.get(item, -inf) <= moment)
+        if held == self.control.takedowns:
+            return self
+        found = self._before.get(held)
+        if found is None:
+            found = self._before[held] = Snapshot(replace(self.control, takedowns=held), self.generation, self.artefact)
+        return found
 
     def context_term(self, page: str, daypart: int, weekday: int) -> NDArray[np.float32]:
         """(n,) what a page at this time adds to each item's logit; worked out once a quarter of a day."""
@@ -62,11 +86,21 @@ class Follower:
     served as generation 0: its popular lists, and no user's row, for nobody knows which rows may be seen.
     """
 
-    def __init__(self, store: Store, root: Path, interval: float, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        root: Path,
+        interval: float,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """clock: epoch seconds; it says when an item was found to be taken down."""
         self._store = store
         self._root = root
         self._interval = interval
         self._metrics = metrics
+        self._clock = clock
+        self._down_since: dict[str, float] = {}
         self._artefacts = Artefacts(root)
         self._followed: Control | None = None
         """What is followed in full; None while something of it is missing."""
@@ -195,11 +229,14 @@ class Follower:
         now = self.snapshot
         if now is not None and (now.control, now.generation, now.artefact) == (made, generation, artefact):
             return
-        shown = [Snapshot(made, generation, artefact)]
+        # What this process finds when it starts may have been down for long.
+        seen = self._clock() if now is not None else -inf
+        self._down_since = {item: self._down_since.get(item, seen) for item in control.takedowns}
+        shown = [Snapshot(made, generation, artefact, self._down_since)]
         earlier = next(iter(_kept(control, below=generation.number)), None)
         loaded = None if earlier is None else self._artefacts.loaded(earlier.artefact_id)
         if earlier is not None and loaded is not None:
-            shown.append(Snapshot(replace(control, current=earlier.number), earlier, loaded))
+            shown.append(Snapshot(replace(control, current=earlier.number), earlier, loaded, self._down_since))
         if self._prepare is not None:
             self._prepare(shown[0])
         self._shown = tuple(shown)

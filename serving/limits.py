@@ -49,12 +49,8 @@ class RateLimit:
         return 0.0
 
 
-def too_many_requests(wait: float) -> Problem:
-    """429 for a caller who is to wait so many seconds."""
+def too_many_requests(wait: float, anonymous: bool = False) -> Problem:
+    """429 for a caller who is to wait so many seconds. anonymous: there is no token, and a bucket for all of those."""
     seconds = max(1, math.ceil(wait))
-    return Problem(
-        429,
-        "too-many-requests",
-        f"This token's subject sends too many requests. Send it again in {seconds} s.",
-        {"Retry-After": str(seconds)},
-    )
+    who = "There are too many requests without a token" if anonymous else "This token's subject sends too many requests"
+    return Problem(429, "too-many-requests", f"{who}. Send it again in {seconds} s.", {"Retry-After": str(seconds)})

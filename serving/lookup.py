@@ -14,9 +14,10 @@ import numpy as np
 from conf.errors import TopshelfError
 from conf.serving_settings import Serving
 from conf.vocabulary import EVERYWHERE
-from serving.breaker import Breaker, CircuitOpen, State
+from serving.breaker import CircuitOpen
 from serving.cache import RingCache
 from serving.follower import Snapshot
+from serving.guarding import guard
 from serving.metrics import Metrics
 from stores.base import Store, StoreTimeout, choose
 from stores.records import ListBody
@@ -104,8 +105,8 @@ class Lookup:
         self._for_lookups = settings.answer_ms / 1000 - MAKING_SECONDS
         self._for_session = settings.session_ms / 1000
         self._cache = RingCache(settings.cache_users, settings.cache_seconds, clock)
-        self._store_breaker = self._breaker("list", settings)
-        self._session_breaker = self._breaker("session", settings)
+        self._store_breaker = guard("list", settings, metrics, clock)
+        self._session_breaker = guard("session", settings, metrics, clock)
         self._count = {
             (what, outcome): metrics.lookups.labels(what, outcome.value).inc
             for what in ("list", "session")
@@ -171,18 +172,6 @@ class Lookup:
                 outcome = _outcome(error, "a session")
         self._count["session", outcome]()
         return events
-
-    def _breaker(self, what: str, settings: Serving) -> Breaker:
-        state = self._metrics.breaker_state.labels(what)
-        state.set(State.CLOSED)
-
-        def changed(to: State) -> None:
-            state.set(to)
-            self._metrics.breaker_changes.labels(what, to.name.lower()).inc()
-            if to is State.OPEN:
-                log.error("look-ups of %s keep failing: none is made for %g s", what, settings.breaker_seconds)
-
-        return Breaker(settings.breaker_failures, settings.breaker_seconds, self._clock, changed)
 
 
 def _outcome(error: Exception, what: str) -> Outcome:

@@ -77,7 +77,7 @@ class Metrics:
         )
         self.breaker_state = Gauge(
             "topshelf_breaker_state",
-            "Circuit breaker of list and session: 0 closed, 1 half open, 2 open; the highest of all workers",
+            "Circuit breakers (docs/serving.md): 0 closed, 1 half open, 2 open; the highest of all workers",
             ["what"],
             registry=self._registry,
             multiprocess_mode="livemax",

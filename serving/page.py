@@ -71,7 +71,7 @@ def cut(visit: Visit, order: Order, now: Visit | None = None, around: int | None
     return Page(
         item_no=chosen.item_no.tolist(),
         score=chosen.score.tolist(),
-        reason=_reasons(visit, chosen.reason.tolist(), chosen.anchor.tolist(), around),
+        reason=_reasons(now or visit, chosen.reason.tolist(), chosen.anchor.tolist(), around),
         source=_source(order, tier),
         outcome=visit.known.outcome,
         snapshot=visit.snapshot,

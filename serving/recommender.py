@@ -47,7 +47,9 @@ class Recommender:
     """Makes pages. Thread-safe. Equal requests at equal times, with nothing new known of the user, give equal pages.
 
     Pages of one order (`Request`) repeat no item, whatever the user does between them, as long as their events arrive
-    in the order in which they happened.
+    in the order in which they happened and hide no item anew: a session keeps the newest event that hides an item, so
+    one that was watched before the first page and rated after it is taken for open at that time, and moves the rest by
+    one place.
 
     clock: epoch seconds; it decides about licences, promotions and the context term.
     memo: gives home pages again that would be made the same; None: every page is made anew.

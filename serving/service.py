@@ -10,6 +10,7 @@ from flask import current_app, request
 
 from conf.settings import Settings
 from serving.auth import Authenticator, Caller
+from serving.breaker import Breaker
 from serving.follower import Follower, Snapshot
 from serving.limits import RateLimit, too_many_requests
 from serving.metrics import Metrics
@@ -23,6 +24,8 @@ from stores.shown.base import ShownLog
 
 EXTENSION = "topshelf"
 MAX_LIMIT = 100
+ANONYMOUS = "anonymous"
+"""Scope and subject of callers without a token, who share one rate limit: behind a proxy they have one address."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,12 @@ class Service:
     follower: Follower
     store: Store
     sessions: Sessions
+    session_writes: Breaker
+    """Of writes to `sessions`; reads have one of their own."""
     eventlog: EventLog
     authenticator: Authenticator
     limits: Mapping[str, RateLimit]
-    """By scope."""
+    """By scope; of callers without a token, ANONYMOUS."""
     settings: Settings
     clock: Callable[[], float]
     """Epoch seconds."""
@@ -46,7 +51,8 @@ class Service:
         """What is served now. Raises Problem (503) before the first generation."""
         snapshot = self.follower.snapshot
         if snapshot is None:
-            raise unavailable(f"There is nothing to serve yet: {self.follower.problem}")
+            # Anybody may read it, and what is wrong may name files and hosts: operators are told by /readyz.
+            raise unavailable("There is nothing to serve yet.")
         return snapshot
 
     def snapshot_of(self, generation: int) -> Snapshot | None:
@@ -59,12 +65,23 @@ class Service:
         self.charge(caller, 1)
         return caller
 
+    def caller_if_any(self) -> Caller | None:
+        """The same, or None for a request without a token. Raises Problem (401; 429 also when all of those together
+        are too many)."""
+        if "Authorization" in request.headers:
+            return self.caller()
+        self._draw(ANONYMOUS, ANONYMOUS, 1)
+        return None
+
     def charge(self, caller: Caller, count: int) -> None:
         """Count so many requests against the caller's rate limit. Raises Problem (429)."""
-        wait = self.limits[caller.scope].take(caller.user_id, count)
+        self._draw(caller.scope, caller.user_id, count)
+
+    def _draw(self, scope: str, subject: str, count: int) -> None:
+        wait = self.limits[scope].take(subject, count)
         if wait:
-            self.metrics.refused.labels(caller.scope).inc()
-            raise too_many_requests(wait)
+            self.metrics.refused.labels(scope).inc()
+            raise too_many_requests(wait, scope == ANONYMOUS)
 
 
 def service() -> Service:

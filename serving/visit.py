@@ -118,6 +118,7 @@ def begin(
         hidden -= {event.item_no for event in events if event.timestamp > as_of and event.event_type in HIDING_EVENTS}
         # What was hidden for another reason than a session stays so, whatever the user does with it afterwards.
         hidden.update(known.body.anchors if known.body is not None else (), exclude)
+    then = snapshot if request.as_of is None else snapshot.as_of(as_of)
     limits = tightened(known.viewer, request, snapshot.artefact, rules)
     return Visit(
         snapshot=snapshot,
@@ -126,7 +127,7 @@ def begin(
         known=known,
         request=request,
         limits=limits,
-        bars=eligibility.bars(snapshot, limits, now if request.as_of is None else as_of),
+        bars=eligibility.bars(then, limits, now if request.as_of is None else as_of),
         as_of=as_of,
         hidden=np.fromiter(hidden, np.int32, len(hidden)),
         recent=recent(events, known.watermark, as_of, len(snapshot.artefact), rules.session) if events else None,

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from functools import reduce
 from pathlib import Path
 
+import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from conf.errors import DataError
 from conf.hours import Hour
@@ -171,8 +173,10 @@ class _Import:
         counts = {"read": self.report.read, "rejected": self.report.rejected}
         counts |= {f"{table.name} new": table.new for table in self.report.tables}
         counts |= {f"{table.name} changed": table.changed for table in self.report.tables if table.changed}
-        row = (self.report.import_id, self.report.source, self.report.layout, counts, self.now)
-        self.lake.upsert(IMPORTS, self.lake.spark.createDataFrame([row], IMPORTS.schema))
+        row = (self.report.import_id, self.report.source, self.report.layout, list(counts.items()), self.now)
+        # As Arrow: plain rows would have Spark start a Python worker, for which nothing else here is in need of one.
+        rows = pa.Table.from_arrays([[value] for value in row], schema=to_arrow_schema(IMPORTS.schema, timezone="UTC"))
+        self.lake.upsert(IMPORTS, self.lake.spark.createDataFrame(rows, IMPORTS.schema))
 
     def _item_rows(self, tags: DataFrame | None) -> DataFrame:
         rows = self.rows["items"]

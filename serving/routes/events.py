@@ -7,6 +7,7 @@ import logging
 
 from flask import Blueprint, Response, request
 
+from serving.breaker import CircuitOpen
 from serving.events import Taken, check, parse
 from serving.lookup import Outcome
 from serving.problems import unavailable
@@ -57,9 +58,10 @@ def _reflect(parts: Service, taken: list[Taken]) -> set[str]:
     reflected = {event.row["user_id"] for event in taken} - users.keys()
     for user_id, events in users.items():
         try:
-            held = parts.sessions.apply(user_id, events)
-        except Exception:  # whatever is wrong with it, the caller must not send the events again
-            log.exception("events are not reflected")
+            held = parts.session_writes.call(parts.sessions.apply, user_id, events)
+        except Exception as error:  # whatever is wrong with it, the caller must not send the events again
+            if not isinstance(error, CircuitOpen):
+                log.exception("events are not reflected")
             # A store that is away would be waited for once a user: the others go without.
             parts.metrics.unreflected.inc(sum(len(users[other]) for other in users if other not in reflected))
             break

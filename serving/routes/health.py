@@ -25,8 +25,12 @@ def ready() -> Response:
     That the store is away makes no worker unready: it is away for all of them, and each still has an answer. Where
     trying again cannot help, a 503 has no Retry-After.
     """
-    follower = service().follower
+    parts = service()
+    follower = parts.follower
     snapshot, problem = follower.snapshot, follower.problem
+    if problem is not None:
+        # Whoever can reach the service can read it: files are named as they lie in the home folder.
+        problem = problem.replace(f"{parts.settings.home}/", "")
     if snapshot is None:
         detail = f"Not ready: {problem}"
         raise Problem(503, "unavailable", detail) if follower.lasting else unavailable(detail)

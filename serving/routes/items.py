@@ -19,7 +19,7 @@ DEFAULT_LIMIT = 10
 def similar(item_id: str) -> Response:
     """A token is optional: without one the viewer is unknown, so the strictest filters hold."""
     parts = service()
-    caller = parts.caller() if "Authorization" in request.headers else None
+    caller = parts.caller_if_any()
     wanted = Wanted(ALIKE, limit_argument(DEFAULT_LIMIT))
     snapshot = parts.snapshot()
     number = item_number(snapshot, item_id)

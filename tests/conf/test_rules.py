@@ -29,6 +29,7 @@ def test_an_anchor_with_braces_is_taken_as_it_is() -> None:
     [
         ("Because you watched {anchor}", "Because", r"reasons\.similar"),
         ("window: 20", "window: 0", r"diversity\.window"),
+        ("  events: 20", "  events: 256", r"session\.events"),
         ("window: 20", "windows: 20", r"diversity\.windows?"),
         ("diversity:", "diversity: [", "not valid YAML"),
         ("positions: [8, 16]", "positions: [8, 21]", r"positions must differ and lie within 1 to .*20"),

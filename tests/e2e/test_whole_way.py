@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -12,7 +13,9 @@ import pytest
 
 from conf.loading import load
 from conf.rules import RULES_FILE, load_rules
+from serving.auth import make_token
 from serving.local import serve_once
+from serving.secrets import token_secret
 from tests.e2e.conftest import Topshelf
 from tests.e2e.test_serving_whole import ASKED
 
@@ -32,11 +35,13 @@ def served(topshelf: Topshelf, home: Path, first_run: str) -> dict[str, dict[str
     viewers = ask(
         topshelf, "SELECT user_id FROM user_features JOIN lists USING (user_id) ORDER BY watches DESC LIMIT 10"
     )
-    answers = {}
-    with serve_once(load({"TOPSHELF_HOME": str(home)}).settings, load_rules()) as url:
-        for viewer in viewers:
-            user = viewer["user_id"]
-            headers = {"Authorization": f"Bearer {topshelf('token', user).strip()}"}
+    answers, settings = {}, load({"TOPSHELF_HOME": str(home)}).settings
+    users = [viewer["user_id"] for viewer in viewers]
+    tokens = {user: make_token(user, token_secret(settings), datetime.now(UTC), 1) for user in users}
+    tokens[users[0]] = topshelf("token", users[0]).strip()  # the command makes one as good
+    with serve_once(settings, load_rules()) as url:
+        for user in users:
+            headers = {"Authorization": f"Bearer {tokens[user]}"}
             with urlopen(Request(f"{url}/api/v1/recommendations?limit=20", headers=headers)) as response:
                 answers[user] = json.load(response)
     return answers

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
 from conf.hours import Hour
+from conf.loading import load
+from conf.settings import Settings
+from jobs import publish
 from jobs.lake import Lake
 from jobs.tables import EVENTS, ITEMS, USERS, Table
+from stores.opening import open_store
+from tests.conftest import SMALL_SPARK
+from tests.jobs.publishing import FIRST, HISTORY, Publisher, open_gate
 
 HOUR = Hour.parse("2026-01-10T05")
 """The hour under test; it ends at 06:00."""
@@ -54,9 +64,10 @@ def put_events(lake: Lake, *rows: dict[str, Any]) -> None:
     _rows(lake, EVENTS, full, {})
 
 
-@pytest.fixture
-def world(lake: Lake) -> Lake:
-    """ann watched two sci-fi films and left one early; bob watched one; cat did nothing."""
+@pytest.fixture(scope="session")
+def first_days(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake's folder: ann watched two sci-fi films and left one early; bob watched one; cat did nothing."""
+    lake = Lake(spark, str(tmp_path_factory.mktemp("first-days")))
     put_items(
         lake,
         {"item_id": "alien", "title": "Alien", "genres": ["Sci-Fi", "Horror"]},
@@ -94,6 +105,13 @@ def world(lake: Lake) -> Lake:
         {"user_id": "bob", "item_id": "dune", "timestamp": at("01-10 06:00")},
         {"user_id": "bob", "item_id": "brazil", "timestamp": at("01-10 05:00"), "ingested_at": at("01-10 06:30")},
     )
+    return Path(lake.root)
+
+
+@pytest.fixture
+def world(first_days: Path, lake: Lake) -> Lake:
+    """A copy of `first_days`."""
+    shutil.copytree(first_days, lake.root)
     return lake
 
 
@@ -105,3 +123,37 @@ def rows_of(lake: Lake) -> Callable[[Table, str], dict[Any, Any]]:
 
 def days(count: int) -> timedelta:
     return timedelta(days=count)
+
+
+def _settings_at(home: Path) -> Settings:
+    return open_gate(load({"TOPSHELF_HOME": str(home)}, SMALL_SPARK).settings)
+
+
+@pytest.fixture(scope="session")
+def history(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[publish.Result], Path]:
+    """What each publication of HISTORY gave, and a folder with a copy of the home as it was after it: 1, 2 and 3."""
+    folder = tmp_path_factory.mktemp("history")
+    settings = _settings_at(folder / "home")
+    results = []
+    with open_store(settings) as store:
+        publisher = Publisher(Lake(spark, settings.lake_root), settings, store)
+        for number, lists in enumerate(HISTORY):
+            results.append(publisher(FIRST + number, lists))
+            shutil.copytree(folder / "home", folder / str(number + 1))
+    return results, folder
+
+
+@pytest.fixture
+def after(
+    history: tuple[list[publish.Result], Path], spark: SparkSession, tmp_path: Path
+) -> Iterator[Callable[[int], Publisher]]:
+    """A publisher that goes on from so many publications of HISTORY."""
+    with ExitStack() as opened:
+
+        def go_on(publications: int) -> Publisher:
+            shutil.copytree(history[1] / str(publications), tmp_path / "home")
+            settings = _settings_at(tmp_path / "home")
+            store = opened.enter_context(open_store(settings))
+            return Publisher(Lake(spark, settings.lake_root), settings, store)
+
+        yield go_on

@@ -14,9 +14,9 @@ from conf.hours import Hour
 from conf.settings import Settings
 from jobs import publish
 from jobs.lake import Lake
-from jobs.ledger import Ledger
 from jobs.load import Progress
 from jobs.manifests import Scored
+from jobs.rollback import attempts
 from jobs.scan import readable
 from jobs.tables import PUBLISHED, RECOMMENDATIONS
 from stores.artefact import write_artefact
@@ -26,6 +26,9 @@ from tests.serving.conftest import content
 
 NOW = datetime(2026, 1, 10, 7, tzinfo=UTC)
 Lists = Mapping[str, Sequence[int]]
+HISTORY: Sequence[Lists] = ({"ann": [1], "bob": [2]}, {"ann": [3], "bob": [4]}, {"ann": [5], "cat": [6]})
+"""Of the hours 3, 4 and 5, which become generations 1, 2 and 3 (the fixture `history`)."""
+FIRST = 3
 
 
 def hour(number: int) -> Hour:
@@ -110,7 +113,8 @@ class Publisher:
         """How each attempt stands in the ledger."""
         control = self.store.read_control()
         assert control is not None
-        return {number: entry["state"] for number, entry in Ledger(self.lake, control.store_id).entries.items()}
+        mine = (entry for entry in attempts(self.lake.root) if entry["store_id"] == control.store_id)
+        return {entry["generation"]: entry["state"] for entry in mine}
 
     def published(self) -> dict[str, tuple[int, int, list[int]]]:
         """Generation, ring position and items of each user, as those read the table who have no Spark."""

@@ -11,13 +11,16 @@ from conf.errors import DataError, PermanentError
 from jobs import publish
 from jobs.cost import OverBudget
 from jobs.gate import GateFailed
+from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.load import Load
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, REFUSALS
 from stores.base import LeaseLost, Row, Store, StoreTimeout, StoreUnavailable
 from stores.control import Control
 from stores.opening import open_store
-from tests.jobs.publishing import Publisher, hour, open_gate, recommend
+from tests.jobs.publishing import FIRST, HISTORY, Publisher, hour, open_gate, recommend
+
+pytestmark = pytest.mark.timeout(600)  # the first test waits for the history of all
 
 
 @pytest.fixture
@@ -47,34 +50,35 @@ def roll_back(store: Store, to: int | None = None) -> None:
     store.swap_control(control, control.rolled_back(to))
 
 
-def test_only_what_changed_is_written_and_readers_switch_at_once(publisher, store):
-    first = publisher(5, {"ann": [1, 2], "bob": [3]})
+def test_only_what_changed_is_written_and_readers_switch_at_once(history, after):
+    first, publisher = history[0][0], after(1)
     assert (first.generation, first.planned, first.written, first.rejected) == (1, 2, 2, 0)
-    assert publisher.served("ann", "bob", "eve") == [[1, 2], [3], None]
+    assert publisher.served("ann", "bob", "eve") == [[1], [2], None]
 
-    again = publisher(5, {"ann": [1, 2], "bob": [3]})
+    again = publisher(FIRST, HISTORY[0])
     assert (again.generation, again.state, again.planned) == (None, "unchanged", 0)
 
-    second = publisher(6, {"ann": [2, 1]}, unchanged=1)
+    second = publisher(4, {"ann": [2, 1]}, unchanged=1)
     assert (second.generation, second.scored, second.changed, second.unchanged) == (2, 2, 1, 1)
     assert (second.planned, second.written, second.compared) == (1, 1, 1)
-    assert publisher.served("ann", "bob") == [[2, 1], [3]]
-    assert store.count() == 3  # ann's new row stands beside her old one
-    assert publisher.published() == {"ann": (2, 1, [2, 1]), "bob": (1, 0, [3])}
+    assert publisher.served("ann", "bob") == [[2, 1], [2]]
+    assert publisher.store.count() == 3  # ann's new row stands beside her old one
+    assert publisher.published() == {"ann": (2, 1, [2, 1]), "bob": (1, 0, [2])}
     assert publisher.states() == {1: "retired", 2: "current"}
     assert publisher.heard.seen[-1].written == 1
 
-    with pytest.raises(PermanentError, match=r"not later than 2026-01-10T06:00Z.*--republish"):
-        publisher(5, {"ann": [7]})
+    with pytest.raises(PermanentError, match=r"not later than 2026-01-10T04:00Z.*--republish"):
+        publisher(FIRST, {"ann": [7]})
     with pytest.raises(PermanentError, match=r"already served by generation 2, and 1 lists.*--republish"):
-        publisher(6, {"ann": [7]})
-    assert publisher(6, {"ann": [7]}, republish=True).generation == 3
+        publisher(4, {"ann": [7]})
+    assert publisher(4, {"ann": [7]}, republish=True).generation == 3
     assert publisher.served("ann") == [[7]]
 
 
-def test_an_empty_store_is_loaded_in_full(publisher, settings):
-    publisher(5, {"ann": [1], "bob": [2]})
-    elsewhere = publisher.settings.model_copy(update={"store": settings.store.model_copy(update={"path": "another"})})
+def test_an_empty_store_is_loaded_in_full(after):
+    publisher = after(1)
+    settings = publisher.settings
+    elsewhere = settings.model_copy(update={"store": settings.store.model_copy(update={"path": "another"})})
     with open_store(elsewhere) as other:
         second = Publisher(publisher.lake, elsewhere, other)
         result = second(6, {"ann": [1]})  # bob was not active in this hour
@@ -82,38 +86,35 @@ def test_an_empty_store_is_loaded_in_full(publisher, settings):
         assert second.served("ann", "bob") == [[1], [2]]
 
 
-def test_a_store_that_another_lake_published_to_keeps_every_list_until_the_switch(publisher, store, settings, spark):
+def test_a_store_that_another_lake_published_to_keeps_every_list_until_the_switch(after, spark):
     """The lake was lost, so nothing tells where in its ring each list lies: the store itself is asked."""
-    from jobs.lake import Lake
-
-    publisher(5, {"ann": [1], "bob": [2]})
-    publisher(6, {"ann": [3]})
-    fresh = Publisher(Lake(spark, settings.under_home("fresh")), publisher.settings, store)
+    publisher = after(3)
+    fresh = Publisher(Lake(spark, publisher.settings.under_home("fresh")), publisher.settings, publisher.store)
     seen: list[list[list[int] | None]] = []
     fresh.heard.progress = lambda _: seen.append(fresh.served("ann", "bob"))  # type: ignore[method-assign]
-    with pytest.raises(PermanentError, match=r"generation 2, which this lake did not publish.*--republish"):
-        fresh(7, {"ann": [4], "bob": [5]})
-    result = fresh(7, {"ann": [4], "bob": [5]}, republish=True)
-    assert seen[-1] == [[3], [2]]  # all rows are written, and nobody was switched yet
-    assert (result.generation, fresh.served("ann", "bob")) == (3, [[4], [5]])
-    roll_back(store)
-    assert fresh.served("ann", "bob") == [[3], [2]]
+    with pytest.raises(PermanentError, match=r"generation 3, which this lake did not publish.*--republish"):
+        fresh(7, {"ann": [1], "bob": [2]})
+    result = fresh(7, {"ann": [1], "bob": [2]}, republish=True)
+    assert seen[-1] == [[5], [4]]  # all rows are written, and nobody was switched yet
+    assert (result.generation, fresh.served("ann", "bob")) == (4, [[1], [2]])
+    roll_back(publisher.store)
+    assert fresh.served("ann", "bob") == [[5], [4]]
 
 
-def test_a_load_that_lost_rows_is_not_switched_to_and_the_next_one_takes_over(publisher, store, monkeypatch):
-    publisher(5, {"ann": [1]})
+def test_a_load_that_lost_rows_is_not_switched_to_and_the_next_one_takes_over(after, monkeypatch):
+    publisher = after(1)
     with monkeypatch.context() as broken:
         broken.setattr(publish, "load", lambda *_: Load(0, 0, 0, 0.0, 0, 0.0))
         with pytest.raises(DataError, match="2 rows planned, 0 written and 0 rejected"):
             publisher(6, {"ann": [2], "bob": [3]})
-    control = store.read_control()
+    control = publisher.store.read_control()
     assert (control.current, control.lease, control.aborted) == (1, None, (2,))
     assert publisher.served("ann") == [[1]]
     assert publisher.states() == {1: "current", 2: "aborted"}
 
 
-def test_what_an_aborted_attempt_had_planned_is_planned_again(publisher, monkeypatch):
-    publisher(5, {"ann": [1], "bob": [2]})
+def test_what_an_aborted_attempt_had_planned_is_planned_again(after, monkeypatch):
+    publisher = after(1)
     with monkeypatch.context() as broken:
         broken.setattr(publish, "read_back", dies)
         with pytest.raises(KeyboardInterrupt):
@@ -221,32 +222,28 @@ def test_a_lease_that_is_lost_stops_the_load(publisher, store, monkeypatch):
     assert publisher.states() == {1: "aborted"}
 
 
-def test_after_a_rollback_the_table_says_what_readers_see_and_the_next_plan_catches_up(publisher, store):
-    publisher(4, {"ann": [1], "bob": [1]})
-    publisher(5, {"ann": [2]})
-    publisher(6, {"ann": [3], "cat": [3]})
-    roll_back(store, to=1)
-    assert publisher.served("ann", "bob", "cat") == [[1], [1], None]
+def test_after_a_rollback_the_table_says_what_readers_see_and_the_next_plan_catches_up(after):
+    publisher = after(3)
+    roll_back(publisher.store, to=1)
+    assert publisher.served("ann", "bob", "cat") == [[1], [2], None]
 
-    result = publisher(7, {"ann": [3]})
+    result = publisher(7, {"ann": [5]})
     assert publisher.states() == {1: "retired", 2: "bad", 3: "bad", 4: "current"}
-    assert (result.planned, publisher.served("ann", "bob", "cat")) == (1, [[3], [1], None])
-    assert publisher.published() == {"ann": (4, 1, [3]), "bob": (1, 0, [1])}  # over a bad row, not over the live one
-    roll_back(store)
+    assert (result.planned, publisher.served("ann", "bob", "cat")) == (1, [[5], [2], None])
+    assert publisher.published() == {"ann": (4, 1, [5]), "bob": (1, 0, [2])}  # over a bad row, not over the live one
+    roll_back(publisher.store)
     assert publisher.served("ann") == [[1]]
 
 
-def test_a_generation_marked_as_bad_is_passed_over_and_replaced(publisher, store):
-    publisher(4, {"ann": [1], "bob": [1]})
-    publisher(5, {"ann": [2], "bob": [2]})
-    publisher(6, {"ann": [3]})
-    control = store.read_control()
-    store.swap_control(control, control.without(2))
-    assert publisher.served("ann", "bob") == [[3], [1]]
+def test_a_generation_marked_as_bad_is_passed_over_and_replaced(after):
+    publisher = after(3)
+    control = publisher.store.read_control()
+    publisher.store.swap_control(control, control.without(2))
+    assert publisher.served("ann", "bob") == [[5], [2]]
     # Scoring counts bob as changed, for an attempt that nobody sees had planned him.
-    assert publisher(7, {"bob": [2]}).planned == 1
-    assert publisher.served("ann", "bob") == [[3], [2]]
-    assert publisher.published() == {"ann": (3, 2, [3]), "bob": (4, 1, [2])}
+    assert publisher(7, {"bob": [4]}).planned == 1
+    assert publisher.served("ann", "bob") == [[5], [4]]
+    assert publisher.published() == {"ann": (3, 2, [5]), "bob": (4, 1, [4]), "cat": (3, 0, [6])}
 
 
 def test_what_costs_more_than_the_budget_stops_before_the_first_write(publisher, store):
@@ -265,8 +262,8 @@ def test_what_costs_more_than_the_budget_stops_before_the_first_write(publisher,
     assert publisher.states() == {1: "aborted"}
 
 
-def test_lists_that_do_not_pass_the_gate_are_never_written(publisher, store, lake):
-    publisher(5, {"ann": [1]})
+def test_lists_that_do_not_pass_the_gate_are_never_written(after):
+    publisher = after(1)
     publisher.settings = open_gate(publisher.settings, max_short=0.4)
     with pytest.raises(GateFailed) as failed:
         publisher(6, {"ann": [11], "bob": []})  # item 11 is taken out
@@ -274,8 +271,8 @@ def test_lists_that_do_not_pass_the_gate_are_never_written(publisher, store, lak
     assert "item m11 for user ann" in str(failed.value)
     assert "short_lists: 1 of 2 lists have fewer than 1 items: bob" in str(failed.value)
     assert {check.name for check in failed.value.checks if check.passed} >= {"coverage", "overlap"}
-    assert (store.count(), publisher.served("ann")) == (1, [[1]])
-    noted = lake.read(PUBLICATIONS).where("generation = 2 AND state = 'aborted'").first()
+    assert (publisher.store.count(), publisher.served("ann")) == (2, [[1]])
+    noted = publisher.lake.read(PUBLICATIONS).where("generation = 2 AND state = 'aborted'").first()
     assert {check["name"] for check in noted["checks"] if not check["passed"]} == {"forbidden_items", "short_lists"}
 
 

@@ -183,7 +183,9 @@ def world(tmp_path, monkeypatch):
 
 
 def home(path, *overrides: str) -> Settings:
-    fast = ["serving.requests_per_second=1000000", "serving.burst=1000000", "serving.follow_seconds=0.05"]
+    scopes = ("", "anonymous_")
+    unlimited = [f"serving.{scope}{name}=1000000" for scope in scopes for name in ("requests_per_second", "burst")]
+    fast = [*unlimited, "serving.follow_seconds=0.05"]
     secret = f"serving.token_secret={SECRET}"
     return load({"TOPSHELF_HOME": str(path / "home")}, [secret, *fast, *overrides]).settings
 
@@ -205,7 +207,7 @@ def make_client(world, rules):
             "metrics": metrics,
             **replaced,
         }
-        follower = Follower(parts["store"], world.settings.artefacts_path, 60, metrics)
+        follower = Follower(parts["store"], world.settings.artefacts_path, 60, metrics, now)
         follower.poll()
         app = create_app(**{"follower": follower, **parts})
         return Call(app, world, parts.get("follower", follower), metrics)

@@ -42,8 +42,10 @@ class Load:
     fresh: bool = False
     answers: list[Answer] = field(default_factory=list)
     refused: int = 0
+    unaccepted: list[str] = field(default_factory=list)
+    """Connections that were reset before their first answer, as `serving.worker` says may happen to one at its end."""
     broken: list[str] = field(default_factory=list)
-    """Requests that got no answer, or connections that broke: none of it may happen."""
+    """Other requests that got no answer, or connections that broke: none of it may happen."""
 
     def __enter__(self) -> Load:
         self._stop = threading.Event()
@@ -82,6 +84,7 @@ class Load:
         connection = None
         while not self._stop.is_set():
             path, token = next(turn)
+            new = connection is None
             if connection is None:
                 connection = HTTPConnection(where.hostname, where.port, timeout=10)
                 try:
@@ -92,7 +95,9 @@ class Load:
             try:
                 answer = _ask(connection, path, token)
             except (OSError, HTTPException) as error:
-                self.broken.append(repr(error))
+                # Its subclass RemoteDisconnected is a connection that was accepted, and closed without an answer.
+                reset = type(error) is ConnectionResetError
+                (self.unaccepted if new and reset else self.broken).append(repr(error))
                 answer = None
             if answer is not None:
                 self.answers.append(answer)

@@ -64,10 +64,21 @@ def test_before_the_first_publication_the_service_is_up_and_not_ready(world, mak
     follower.poll()
     client = make_client(follower=follower)
     assert client("/healthz", user=None).status_code == 200
-    for path in ("/readyz", HOME):
+    for path, detail in (("/readyz", "nothing has been published"), (HOME, "nothing to serve yet")):
         answer = client(path)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
-        assert "nothing has been published" in answer.json["detail"]
+        assert detail in answer.json["detail"]
+
+
+def test_no_answer_says_where_the_files_of_the_service_are(world, make_client, tmp_path):
+    artefacts = world.settings.artefacts_path
+    artefacts.rename(artefacts.with_name("elsewhere"))
+    client = make_client()
+    assert str(tmp_path) in client.follower.problem
+    ready, home = client("/readyz", user=None), client("/api/v1/items/m0/similar", user=None)
+    assert (ready.status_code, home.status_code) == (503, 503)
+    assert f"{artefacts.name}/" in ready.json["detail"]
+    assert str(tmp_path) not in ready.text + home.text
 
 
 def test_a_worker_that_starts_with_the_store_down_serves_the_last_known_generation_and_heals(world, make_client):

@@ -133,6 +133,25 @@ def test_a_session_store_that_is_away_is_told_of(world, make_client):
     assert client.count("topshelf_events_unreflected") == 1
 
 
+def test_a_session_store_that_goes_on_failing_is_not_asked_for_a_moment(world, make_client):
+    asked, now = [], [100.0]
+
+    class Failing:
+        def apply(self, user_id, events):
+            asked.append(user_id)
+            raise StoreUnavailable("away")
+
+    client = make_client(sessions=Failing(), ticks=lambda: now[0])
+    failures = world.settings.serving.breaker_failures
+    answers = [send(client, user_id="ann", event_id=str(number)) for number in range(failures + 3)]
+    assert {(answer.status_code, answer.json["reflected"]) for answer in answers} == {(202, False)}
+    assert asked == ["ann"] * failures
+    assert client.count("topshelf_events_unreflected") == len(answers) == len(logged(world))
+    now[0] += world.settings.serving.breaker_seconds
+    send(client)
+    assert len(asked) == failures + 1
+
+
 def test_events_need_a_token(client):
     assert client(EVENTS, user=None, method="POST", data=json.dumps(WATCH)).status_code == 401
 

@@ -85,6 +85,24 @@ def test_one_who_sends_too_many_is_told_when_to_come_back_and_nobody_else_is(wor
     assert client(HOME).status_code == 200
 
 
+def test_all_who_have_no_token_share_one_limit(world, make_client):
+    serving = world.settings.serving.model_copy(update={"anonymous_requests_per_second": 0.5, "anonymous_burst": 2})
+    clock = Clock()
+    client = make_client(settings=world.settings.model_copy(update={"serving": serving}), ticks=clock)
+
+    def asked(address):
+        return client("/api/v1/items/m0/similar", user=None, environ_base={"REMOTE_ADDR": address})
+
+    assert [asked(f"10.0.0.{host}").status_code for host in range(2)] == [200, 200]
+    answer = asked("10.0.0.2")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
+    assert "without a token" in answer.json["detail"]
+    assert client.count("topshelf_refused", scope="anonymous") == 1
+    assert client("/api/v1/items/m0/similar").status_code == 200
+    clock.now += 2
+    assert asked("10.0.0.2").status_code == 200
+
+
 def test_a_batch_counts_its_users(world, make_client):
     update = {"service_requests_per_second": 1.0, "service_burst": 5}
     serving = world.settings.serving.model_copy(update=update)

@@ -50,7 +50,7 @@ def test_a_new_generation_under_load_costs_no_request_and_mixes_nothing(running,
         world.publish({"ann": make_body([5, 4, 3])}, position=1, model_version="v2", titles=titles,
                       popular={"global": np.arange(12, dtype=np.int32)[::-1].copy()})  # fmt: skip
         load.wait_for(200, lambda answer: b'"generation":%d' % new in answer.body)
-    assert load.broken == []
+    assert load.broken + load.unaccepted == []
     assert {answer.status for answer in load.answers} == {200}
     found = {(answer.json["generation"], answer.json["model_version"]) for answer in load.answers}
     assert found == {(old, "v1"), (new, "v2")}
@@ -89,6 +89,7 @@ def test_the_end_under_load_answers_everything_that_was_accepted(tmp_path, make_
         for load in loads:
             load.join()
     assert [load.broken for load in loads] == [[], [], []]
+    assert sum(len(load.unaccepted) for load in loads) <= 1
     assert {answer.status for load in loads for answer in load.answers} == {200}
     assert [load.refused for load in loads] == [4, 4, 4]
     assert any(answer.last for answer in loads[1].answers)
@@ -101,7 +102,7 @@ def test_a_worker_that_ends_beside_others_drops_nothing(running):
         os.kill(_worker(world), signal.SIGTERM)
         kept.wait_for(300)
         fresh.wait_for(300)
-    assert kept.broken + fresh.broken == []
+    assert kept.broken + fresh.broken + kept.unaccepted + fresh.unaccepted == []
     assert kept.refused + fresh.refused == 0
     assert {answer.status for answer in kept.answers + fresh.answers} == {200}
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from serving import cursor
 from serving.problems import Problem
+from stores.takedowns import take_down
 
 HOME = "/api/v1/recommendations"
 USERS = "/api/v1/users/recommendations"
@@ -62,6 +63,20 @@ def test_a_cursor_stays_in_its_generation_and_ends_with_it(world, client, make_b
         client.follower.poll()
     answer = client(path)
     assert (answer.status_code, answer.json["type"]) == (410, "/problems/cursor-expired")
+
+
+def test_an_item_taken_down_between_two_pages_makes_the_next_one_skip_none(world, make_client):
+    now = [NOW]
+    client = make_client(now=lambda: now[0])
+    whole = client.items(f"{HOME}?limit=100")
+    first = client(f"{HOME}?limit=2").json
+    now[0] += 1
+    take_down(world.store, [whole[0], whole[3]])
+    client.follower.poll()
+    now[0] += 1
+    following = client.items(f"{HOME}?limit=100&cursor={first['next_cursor']}")
+    assert following == [whole[2], *whole[4:]]
+    assert client.items(f"{HOME}?limit=100") == [whole[1], whole[2], *whole[4:]]
 
 
 def test_a_cursor_is_good_for_what_it_was_made_for_only(client):
