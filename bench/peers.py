@@ -48,7 +48,7 @@ def chosen(peer: Peer, training: Training, kind: Kind, seed: int) -> Params:
 
 
 def rank(split: Split, scores: Scores, k: int = TOP) -> Ints:
-    """(T, k) item_no of the measured users' best items, their training positives left out, equal scores by item_no.
+    """(T, k) item_no of the measured users' best items, -1 padded: no training positive; equal scores by item_no.
 
     Whoever has no training positive gets what is popular, whatever the scores say.
     """
@@ -58,7 +58,8 @@ def rank(split: Split, scores: Scores, k: int = TOP) -> Ints:
         users = split.measured[start : start + CHUNK]
         seen = split.training.seen(users)
         given = np.where((np.diff(seen[0]) > 0)[:, None], scores(users), popular).astype(np.float32)
-        parts.append(top_items(mask(given, seen), k))
+        best = top_items(mask(given, seen), k)
+        parts.append(np.pad(best, ((0, 0), (0, k - best.shape[1])), constant_values=-1))
     return np.concatenate(parts) if parts else np.zeros((0, k), np.int32)
 
 

@@ -34,14 +34,15 @@ def two_tower(stored: Stored, split: Split, users: Sequence[str]) -> Ints | None
     items = stored.catalogue.vectors[stored.number]
     place = np.zeros(split.training.users, np.int64)
     place[split.measured] = np.arange(len(split.measured))
-    return rank(split, lambda wanted: stored.vectors[place[wanted], : items.shape[1]] @ items.T)
+    ranked = rank(split, lambda wanted: stored.vectors[place[wanted], : items.shape[1]] @ items.T)
+    return np.where(stored.listed[:, None], ranked, stored.lists)
 
 
 def ranker(stored: Stored, split: Split, users: Sequence[str]) -> Ints | None:
     """By the hour's own scoring with every item a candidate, and no limit on a genre's share."""
     settings, catalogue, n = stored.settings, stored.catalogue, len(stored.number)
     every = settings.retrieval.model_copy(
-        update={"ann": n, "total": n, "list_size": TOP, "genre_share": 1.0, "batch_users": CHUNK}
+        update={"ann": n, "total": n, "list_size": min(TOP, n), "genre_share": 1.0, "batch_users": CHUNK}
     )
     made = manifests.scored(settings, Hour.parse(catalogue.made_for))
     model = load_model(settings.models_path / made.model_id)
@@ -53,7 +54,7 @@ def ranker(stored: Stored, split: Split, users: Sequence[str]) -> Ints | None:
     for batch in _features(stored, users).to_batches(CHUNK):
         lists = scorer.score(user_batch(batch, model.history), filters(batch, catalogue)).item_no[:, :TOP]
         for user, numbers in zip(batch.column("user_id").to_pylist(), lists, strict=True):
-            found[place[user]] = np.where(numbers >= 0, stored.item[numbers], -1)
+            found[place[user], : len(numbers)] = np.where(numbers >= 0, stored.item[numbers], -1)
     return found
 
 
