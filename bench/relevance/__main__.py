@@ -11,14 +11,15 @@ from pathlib import Path
 import click
 
 from bench import peers_implicit
-from bench.lines import emit, progress
+from bench.lines import progress
 from bench.peers import OWN, REFERENCE, Peer, chosen, rank
 from bench.relevance import pipeline
 from bench.relevance.interactions import Interactions, read
-from bench.relevance.measuring import Measured, System
+from bench.relevance.measuring import SHOWN, Measured, System, accuracy
 from bench.relevance.parts import PARTS
-from bench.relevance.report import lines, tables
+from bench.relevance.report import lines, said_of_runs, tables
 from bench.relevance.splits import Kind, Split, split
+from models.types import Ints
 
 TOPSHELF = "Topshelf"
 FIRST_SEED = 17
@@ -53,7 +54,7 @@ def main(data: Path, seeds: int, kind: Kind, reduced: bool, keep: Path | None, o
     \b
     python -m bench.relevance --data ml-latest-small
     python -m bench.relevance --data ml-latest-small --split time --seeds 1
-    python -m bench.relevance --data ml-latest-small --seeds 0    # peers alone, in a minute
+    python -m bench.relevance --data ml-latest-small --seeds 0    # peers alone
 
     Prints JSON lines on standard output; progress, and tables at the end, on standard error.
     """
@@ -108,9 +109,18 @@ def peers(parts: Split, kind: Kind, seeds: Sequence[int], reduced: bool) -> list
         params = peer.grid[0] if reduced else chosen(peer, parts.training, kind, seeds[0])
         said = ", ".join(f"{name} {value:g}" for name, value in params.items())
         progress(f"{peer.name}{': ' if said else ''}{said}")
-        runs = seeds if peer.seeded else seeds[:1]
-        systems.append(System(peer.name, [rank(parts, peer.fit(parts.training, params, seed)) for seed in runs]))
+        system = System(peer.name)
+        for seed in seeds if peer.seeded else seeds[:1]:
+            _add(system, rank(parts, peer.fit(parts.training, params, seed)), parts)
+        systems.append(system)
     return systems
+
+
+def _add(system: System, ranked: Ints, parts: Split) -> None:
+    """One more seed, with two of its figures for whoever watches: a run that fails later has not been for nothing."""
+    system.ranked.append(ranked)
+    values = accuracy(ranked, parts)
+    progress("  " + ", ".join([system.name, *(f"{name} {values[name].mean():.4f}" for name in SHOWN)]))
 
 
 def topshelf(
@@ -120,18 +130,18 @@ def topshelf(
     progress("Topshelf: importing the training part")
     prepared = pipeline.prepare(root, training, overrides)
     users = [found.user_ids[user] for user in parts.measured.tolist()]
-    whole, alone, seconds = System(TOPSHELF), {name: System(name) for name in PARTS}, []
+    whole, alone = System(TOPSHELF), {name: System(name) for name in PARTS}
+    runs = []
     for seed in seeds:
         progress(f"Topshelf: seed {seed}")
         stored = pipeline.run(prepared, root / f"seed-{seed}", seed, overrides, found, parts)
-        whole.ranked.append(stored.lists)
-        seconds.append(stored.steps)
+        _add(whole, stored.lists, parts)
+        runs.append(stored)
         for name, part in PARTS.items():
             ranked = part(stored, parts, users)
             if ranked is not None:
-                alone[name].ranked.append(ranked)
-    emit("topshelf.training", [steps["models"] for steps in seconds], "s", len(parts.training.items))
-    emit("topshelf.run", [sum(steps.values()) for steps in seconds], "s", len(parts.training.items))
+                _add(alone[name], ranked, parts)
+    said_of_runs(runs, len(parts.training.items))
     return [whole, *(system for system in alone.values() if system.ranked)]
 
 

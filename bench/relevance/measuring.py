@@ -28,7 +28,8 @@ from models.types import Floats, Ints
 
 LIST_K = 20
 """Length of the lists whose variety is measured."""
-SEGMENT_MEASURES = ("recall@20", "ndcg@20")
+SHOWN = ("recall@20", "ndcg@20")
+"""The measures of segments, of tables and of progress."""
 Values = NDArray[np.float64]
 Intervals = Mapping[str, Mapping[str, tuple[float, float]]]
 """Low and high by system, then by measure."""
@@ -77,7 +78,7 @@ class Measured:
         lengths = np.diff(past.offsets)[self.split.measured]
         for name, users in buckets(lengths, HISTORY).items():
             values = {
-                system: {measure: by[measure][:, users].mean(1) for measure in SEGMENT_MEASURES}
+                system: {measure: by[measure][:, users].mean(1) for measure in SHOWN}
                 for system, by in self.accuracy.items()
             }
             found[f"history {name}"] = int(users.sum()), values
@@ -89,7 +90,7 @@ class Measured:
                 values = {}
                 for system in self.systems:
                     by = _stacked([accuracy(ranked[having], part) for ranked in system.ranked])
-                    values[system.name] = {measure: by[measure].mean(1) for measure in SEGMENT_MEASURES}
+                    values[system.name] = {measure: by[measure].mean(1) for measure in SHOWN}
                 found[f"items {name}"] = len(having), values
         return found
 

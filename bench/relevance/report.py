@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
 from bench.lines import emit
-from bench.relevance.measuring import LIST_K, Intervals, Measured, Values
+from bench.relevance.measuring import LIST_K, SHOWN, Intervals, Measured, Values
+from bench.relevance.pipeline import Stored
 from cli.output import table
 
 UNITS = {"novelty": "bits", "calibration error": "nats"}
@@ -45,6 +47,15 @@ def lines(kind: str, measured: Measured, reference: str, means: Intervals, diffe
                 over_seeds(system, f"{segment} {measure}", measure, values, systems[reference][measure], count)
 
 
+def said_of_runs(runs: Sequence[Stored], positives: int) -> None:
+    """What the runs themselves print: seconds, and the measures of each stage on their own hold-out."""
+    emit("topshelf.training", [run.steps["models"] for run in runs], "s", positives)
+    emit("topshelf.run", [sum(run.steps.values()) for run in runs], "s", positives)
+    for name in sorted(runs[0].metrics):
+        if name.endswith(SHOWN):
+            emit(f"reported.{name}", [run.metrics[name] for run in runs], "of 1", positives)
+
+
 def tables(kind: str, measured: Measured, reference: str, means: Intervals, differences: Intervals) -> None:
     """What the lines say, to read."""
     console = Console(stderr=True, highlight=False, width=WIDTH)
@@ -53,7 +64,7 @@ def tables(kind: str, measured: Measured, reference: str, means: Intervals, diff
     console.print(_rows(title, measured.accuracy, lambda values: f"{values.mean():.4f}"))
     print_intervals(console, measured, reference, means, differences)
     console.print(_rows(f"The lists' first {LIST_K}", measured.variety, lambda values: f"{values.mean():.4f}"))
-    for measure in ("recall@20", "ndcg@20"):
+    for measure in SHOWN:
         body = [
             [system.name, *(f"{systems[system.name][measure].mean():.4f}" for _, systems in measured.segments.values())]
             for system in measured.systems
@@ -67,12 +78,12 @@ def print_intervals(
 ) -> None:
     """Means with their 95% intervals over users, their spread over seeds, and the difference to the reference."""
     columns = ["", "seeds"]
-    for measure in ("recall@20", "ndcg@20"):
+    for measure in SHOWN:
         columns += [measure, "95% of users", "seeds from–to", f"minus {reference}, 95%"]
     body = []
     for system, by in measured.accuracy.items():
-        row = [system, str(len(by["recall@20"]))]
-        for measure in ("recall@20", "ndcg@20"):
+        row = [system, str(len(by[SHOWN[0]]))]
+        for measure in SHOWN:
             seeds = by[measure].mean(1)
             low, high = means[system][measure]
             less, more = differences[system][measure]
@@ -82,7 +93,7 @@ def print_intervals(
     console.print(table(columns, body, range(1, len(columns)), "How sure"))
 
 
-def _rows(title: str, found: Mapping[str, Mapping[str, Values]], shown: Callable[[Values], str]) -> object:
+def _rows(title: str, found: Mapping[str, Mapping[str, Values]], shown: Callable[[Values], str]) -> Table:
     measures = list(next(iter(found.values())))
     body = [[system, *(shown(by[measure]) for measure in measures)] for system, by in found.items()]
     return table(["", *measures], body, range(1, len(measures) + 1), title)

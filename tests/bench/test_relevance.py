@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bench.relevance.measuring import Measured, System
-from bench.relevance.report import lines, tables
+from bench.relevance.report import lines, said_of_runs, tables
 from tests.bench.relevance_data import holding_out, learnt
 
 PAST = learnt([0], [0, 1], items=4)
@@ -60,3 +61,17 @@ def test_lines_have_the_agreed_form_and_tables_name_everybody(measured, capsys):
     assert by_case["user.topshelf.minus.ease-r.recall@20.interval"]["value"] == 1
     assert by_case["user.popularity.items-0-recall@20"]["value"] == 0.75
     assert all(name in said for name in ("Topshelf", "popularity", "EASE-R", "items 0", "history 1-9"))
+
+
+def test_what_the_runs_say_of_themselves_has_lines_of_its_own(capsys):
+    runs = [
+        SimpleNamespace(
+            steps={"models": seconds, "published": 1}, metrics={"lists.recall@20": 0.2, "lists.mrr@10": 0.1}
+        )
+        for seconds in (5, 7)
+    ]
+    said_of_runs(runs, 9)
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["case"], line["value"], line["n"]) for line in found] == [
+        ("topshelf.training", 6, 9), ("topshelf.run", 7, 9), ("reported.lists.recall@20", 0.2, 9),
+    ]  # fmt: skip
