@@ -58,9 +58,13 @@ def rank(split: Split, scores: Scores, k: int = TOP) -> Ints:
         users = split.measured[start : start + CHUNK]
         seen = split.training.seen(users)
         given = np.where((np.diff(seen[0]) > 0)[:, None], scores(users), popular).astype(np.float32)
-        best = top_items(mask(given, seen), k)
-        parts.append(np.pad(best, ((0, 0), (0, k - best.shape[1])), constant_values=-1))
+        parts.append(padded(top_items(mask(given, seen), k), k))
     return np.concatenate(parts) if parts else np.zeros((0, k), np.int32)
+
+
+def padded(ranked: Ints, k: int) -> Ints:
+    """(B, k) with -1 at the end of rows that are shorter."""
+    return np.pad(ranked, ((0, 0), (0, k - ranked.shape[1])), constant_values=-1)
 
 
 def popularity(training: Training, params: Params, seed: int) -> Scores:

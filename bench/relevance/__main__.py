@@ -16,7 +16,7 @@ from bench.peers import OWN, REFERENCE, Peer, chosen, rank
 from bench.relevance import pipeline
 from bench.relevance.interactions import Interactions, read
 from bench.relevance.measuring import SHOWN, Measured, System, accuracy
-from bench.relevance.parts import PARTS
+from bench.relevance.parts import PARTS, Run
 from bench.relevance.report import lines, said_of_runs, tables
 from bench.relevance.splits import Kind, Split, split
 from models.types import Ints
@@ -137,8 +137,9 @@ def topshelf(
         stored = pipeline.run(prepared, root / f"seed-{seed}", seed, overrides, found, parts)
         _add(whole, stored.lists, parts)
         runs.append(stored)
+        run = Run(stored, parts, users)
         for name, part in PARTS.items():
-            ranked = part(stored, parts, users)
+            ranked = part(run)
             if ranked is not None:
                 _add(alone[name], ranked, parts)
     said_of_runs(runs, len(parts.training.items))

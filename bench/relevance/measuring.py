@@ -102,13 +102,14 @@ class Measured:
         names = [system.name for system in self.systems]
         means: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in names}
         differences: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in names}
-        for measure in self.accuracy[reference]:
-            values = np.stack([self.accuracy[name][measure].mean(0) for name in names])
-            drawn = bootstrap_means(values, resamples, seed)
-            base = drawn[:, names.index(reference)]
+        measures = list(self.accuracy[reference])
+        values = np.stack([self.accuracy[name][measure].mean(0) for measure in measures for name in names])
+        drawn = bootstrap_means(values, resamples, seed).reshape(resamples, len(measures), len(names))
+        for row, measure in enumerate(measures):
+            base = drawn[:, row, names.index(reference)]
             for column, name in enumerate(names):
-                means[name][measure] = interval(drawn[:, column])
-                differences[name][measure] = interval(drawn[:, column] - base)
+                means[name][measure] = interval(drawn[:, row, column])
+                differences[name][measure] = interval(drawn[:, row, column] - base)
         return means, differences
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from bench.relevance import pipeline
 from bench.relevance.__main__ import main
 from bench.relevance.interactions import read
-from bench.relevance.parts import ranker, two_tower
+from bench.relevance.parts import Run, item_item, ranker, two_tower
 from bench.relevance.pipeline import read_back, settings_of, without_tags, write_training
 from bench.relevance.splits import by_user
 from jobs.tables import EVENTS, ITEMS, USERS
@@ -22,6 +22,7 @@ from tests.bench.relevance_data import holding_out, learnt
 from tests.cli import scored_home
 from tests.cli.conftest import write
 
+NO_SUMMARY = {"steps": [], "metrics": {}}
 START = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -90,26 +91,42 @@ def test_lists_are_read_from_the_store_and_whoever_has_none_gets_what_is_popular
     past = learnt([0, 1, 2], [0], items=scored_home.FILMS)
     split = holding_out(past, [3], [1])
     order = [f"m{number}" for number in reversed(range(scored_home.FILMS))]
-    summary = {"steps": [{"step": "models", "seconds": 2.0}], "metrics": {}}
     seen = split.training.seen(split.measured)
-    plain = read_back(settings, ["ann", "nobody"], order[::-1], seen, summary)
+    plain = read_back(settings, ["ann", "nobody"], order[::-1], seen, NO_SUMMARY)
     assert plain.listed.tolist() == [True, False]
     assert plain.lists[1, :3].tolist() == [1, 2, 3]
     assert not set(plain.lists[0].tolist()) & {0, 1, 2, 3, 4, 5}, "seen, inactive, for adults, or not licensed"
-    turned = read_back(settings, ["ann", "nobody"], order, (np.zeros(3, np.int64), np.zeros(0, np.int32)), summary)
+    turned = read_back(settings, ["ann", "nobody"], order, (np.zeros(3, np.int64), np.zeros(0, np.int32)), NO_SUMMARY)
     there = plain.lists[0] >= 0
     assert (turned.lists[0, there] == scored_home.FILMS - 1 - plain.lists[0, there]).all()
 
-    towers = two_tower(plain, split, ["ann", "nobody"])
-    assert towers is not None
+    run = Run(plain, split, ["ann", "nobody"])
+    towers = two_tower(run)
     places = {item: place for place, item in enumerate(towers[0].tolist())}
     from_towers = [places[item] for item in plain.lists[0, there].tolist()]
     assert from_towers == sorted(from_towers), "an untrained ranker leaves the order of the towers"
     assert towers[1].tolist() == plain.lists[1].tolist()
-    ranked = ranker(plain, split, ["ann", "nobody"])
-    assert ranked is not None
     allowed = [item for item in towers[0].tolist() if item > 5]
-    assert ranked[0, : len(allowed)].tolist() == allowed
+    assert ranker(run)[0, : len(allowed)].tolist() == allowed
+
+
+def test_item_item_scores_are_taken_where_the_scorer_has_them(tmp_path):
+    settings = scored_home.make(tmp_path)
+    split = holding_out(learnt([0, 1, 2], [0], items=scored_home.FILMS), [3], [1])
+    ids = [f"m{number}" for number in range(scored_home.FILMS)]
+    stored = read_back(settings, ["ann", "nobody"], ids, split.training.seen(split.measured), NO_SUMMARY)
+    run = Run(stored, split, ["ann", "nobody"])
+
+    class Beside:
+        """The item whose number is one above that of the newest watch, and nothing else."""
+
+        def scores(self, history):
+            return np.eye(scored_home.FILMS)[history[:, -1] + 1]
+
+    run.scorer.item_scores = Beside()
+    found = item_item(run)
+    assert found[0, 0] == scored_home.WATCHED[0] + 1
+    assert found[1].tolist() == stored.lists[1].tolist()
 
 
 def test_a_run_without_seeds_measures_the_peers(tmp_path, monkeypatch, capsys):
