@@ -62,7 +62,8 @@ def tables(kind: str, measured: Measured, reference: str, means: Intervals, diff
     users, held = len(measured.split.measured), len(measured.split.relevant[1])
     title = f"By {kind}: {users:,} users, {held:,} items held out, {len(measured.split.training.items):,} learnt from"
     console.print(_rows(title, measured.accuracy, lambda values: f"{values.mean():.4f}"))
-    print_intervals(console, measured, reference, means, differences)
+    for measure in SHOWN:
+        console.print(_certainty(measure, measured, reference, means, differences))
     console.print(_rows(f"The lists' first {LIST_K}", measured.variety, lambda values: f"{values.mean():.4f}"))
     for measure in SHOWN:
         body = [
@@ -73,24 +74,24 @@ def tables(kind: str, measured: Measured, reference: str, means: Intervals, diff
         console.print(table([measure, *heads], body, range(1, len(heads) + 1), f"{measure} by segment"))
 
 
-def print_intervals(
-    console: Console, measured: Measured, reference: str, means: Intervals, differences: Intervals
-) -> None:
+def _certainty(measure: str, measured: Measured, reference: str, means: Intervals, differences: Intervals) -> Table:
     """Means with their 95% intervals over users, their spread over seeds, and the difference to the reference."""
-    columns = ["", "seeds"]
-    for measure in SHOWN:
-        columns += [measure, "95% of users", "seeds from–to", f"minus {reference}, 95%"]
     body = []
     for system, by in measured.accuracy.items():
-        row = [system, str(len(by[SHOWN[0]]))]
-        for measure in SHOWN:
-            seeds = by[measure].mean(1)
-            low, high = means[system][measure]
-            less, more = differences[system][measure]
-            row += [f"{seeds.mean():.4f}", f"{low:.4f}–{high:.4f}", f"{seeds.min():.4f}–{seeds.max():.4f}"]
-            row.append("" if system == reference else f"{less:+.4f} to {more:+.4f}")
-        body.append(row)
-    console.print(table(columns, body, range(1, len(columns)), "How sure"))
+        seeds = by[measure].mean(1)
+        low, high = means[system][measure]
+        less, more = differences[system][measure]
+        body.append(
+            [
+                system,
+                f"{seeds.mean():.4f}",
+                f"{low:.4f} to {high:.4f}",
+                "" if system == reference else f"{less:+.4f} to {more:+.4f}",
+                f"{seeds.min():.4f} to {seeds.max():.4f}" if len(seeds) > 1 else "",
+            ]
+        )
+    columns = [measure, "mean", "95% over users", f"95% of what it is above {reference}", "over seeds"]
+    return table(columns, body, range(1, len(columns)), f"How sure {measure} is")
 
 
 def _rows(title: str, found: Mapping[str, Mapping[str, Values]], shown: Callable[[Values], str]) -> Table:
