@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 	--no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench check format docs serve ui lock clean tools
+.PHONY: help run test soak bench relevance check format docs serve ui lock clean tools
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -42,6 +42,9 @@ check: $(STAMPS)/dev $(STAMPS)/project ## style, types, layers and whether the d
 bench: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## measure, beside bare clients: JSON lines
 	@$(BIN)/python -m bench.publish $(ARGS)
 
+relevance: tools $(STAMPS)/bench $(STAMPS)/project $(STAMPS)/jars ## how good the lists are, beside other recommenders; DATA=folder
+	@$(BIN)/python -m bench.relevance --data "$(or $(DATA),$(error name the data: make relevance DATA=folder))" $(ARGS)
+
 format: $(STAMPS)/dev ## format the code, with the fixes ruff is sure of
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -59,6 +62,8 @@ lock: $(STAMPS)/uv ## resolve the locks anew; UPGRADE=1 takes the newest version
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build -o requirements.lock
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev -c requirements.lock \
 		-o requirements-dev.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra bench \
+		-c requirements-dev.lock -o requirements-bench.lock
 	echo uv | $(COMPILE) $(if $(UPGRADE),--upgrade) - -o requirements-bootstrap.lock
 
 clean: ## remove the environment and the caches; your data in var/ stays
@@ -84,6 +89,12 @@ $(STAMPS)/dev: requirements-dev.lock $(STAMPS)/uv
 	@echo "installing the locked packages and the test tools (several GB the first time, most of it PyTorch)"
 	@$(UV) pip install --python $(BIN)/python --require-hashes --build-constraints requirements.lock \
 		-r requirements-dev.lock
+	@touch $@
+
+$(STAMPS)/bench: requirements-bench.lock $(STAMPS)/uv
+	@echo "installing the locked packages, the test tools and the peers of the benchmark"
+	@$(UV) pip install --python $(BIN)/python --require-hashes --build-constraints requirements.lock \
+		-r requirements-bench.lock
 	@touch $@
 
 $(STAMPS)/project: pyproject.toml $(INITS)

@@ -1,0 +1,150 @@
+"""`python -m bench.relevance`."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from bench import peers_implicit
+from bench.lines import progress
+from bench.peers import OWN, REFERENCE, Peer, chosen, rank
+from bench.relevance import pipeline
+from bench.relevance.interactions import Interactions, read
+from bench.relevance.measuring import SHOWN, Measured, System, accuracy
+from bench.relevance.parts import PARTS, Run
+from bench.relevance.report import lines, said_of_runs, tables
+from bench.relevance.splits import Kind, Split, split
+from models.types import Ints
+
+TOPSHELF = "Topshelf"
+FIRST_SEED = 17
+RESAMPLES, FEW_RESAMPLES = 2000, 200
+FEW_USERS = 500
+
+
+@click.command()
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder as `topshelf import` takes it.",
+)
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(0), help="Runs of Topshelf; 0: peers alone.")
+@click.option(
+    "--split",
+    "kind",
+    default="user",
+    show_default=True,
+    type=click.Choice(["user", "time"]),
+    help="Hold out each user's last fifth, or the last fifth of all.",
+)
+@click.option("--reduced", is_flag=True, help=f"At most {FEW_USERS} users and no choice of parameters: a quick look.")
+@click.option("--keep", type=click.Path(path_type=Path), help="A new folder in which the homes of the runs stay.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting of Topshelf other than default."
+)
+def main(data: Path, seeds: int, kind: Kind, reduced: bool, keep: Path | None, overrides: Sequence[str]) -> None:
+    """Measure the lists that Topshelf stores, beside what else recommends.
+
+    \b
+    python -m bench.relevance --data ml-latest-small
+    python -m bench.relevance --data ml-latest-small --split time --seeds 1
+    python -m bench.relevance --data ml-latest-small --seeds 0    # peers alone
+
+    Prints JSON lines on standard output; progress, and tables at the end, on standard error.
+    """
+    started = time.monotonic()
+    with _root(keep) as root:
+        progress(f"importing {data}")
+        pipeline.without_tags(data, root / "data")
+        pipeline.topshelf(root / "whole", None, (), "import", str(root / "data"), "--json")
+        whole = pipeline.settings_of(root / "whole")
+        found = read(whole).active()
+        if reduced:
+            found = found.sample(FEW_USERS, FIRST_SEED)
+        parts = split(found, kind)
+        if not len(parts.measured):
+            raise SystemExit(
+                f"{data}: nothing is held out: no user has as many as five positives, or none has later ones"
+            )
+        numbers = range(FIRST_SEED, FIRST_SEED + seeds)
+        systems = peers(parts, kind, list(numbers) or [FIRST_SEED], reduced)
+        if seeds:
+            training = root / "training"
+            pipeline.write_training(whole, found, parts, training)
+            systems += topshelf(root, training, list(numbers), overrides, found, parts)
+        measured = Measured(parts, found.genres, systems)
+        means, differences = measured.intervals(REFERENCE, FEW_RESAMPLES if reduced else RESAMPLES, FIRST_SEED)
+    lines(kind, measured, REFERENCE, means, differences)
+    tables(kind, measured, REFERENCE, means, differences)
+    progress(f"{time.monotonic() - started:.0f} s in all")
+
+
+@contextmanager
+def _root(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="topshelf-relevance-") as folder:
+            yield Path(folder)
+    elif keep.exists():
+        raise SystemExit(f"{keep} is there already: name a folder that is not")
+    else:
+        keep.mkdir(parents=True)
+        yield keep.absolute()
+
+
+def peers(parts: Split, kind: Kind, seeds: Sequence[int], reduced: bool) -> list[System]:
+    """Every peer's lists; parameters are chosen on a validation slice with the first seed, or the first are taken."""
+    known: list[Peer] = list(OWN)
+    if peers_implicit.available():
+        known += peers_implicit.PEERS
+    else:
+        progress("ALS and BPR are left out: they need the extra `bench` (docs/relevance.md)")
+    systems = []
+    for peer in known:
+        params = peer.grid[0] if reduced else chosen(peer, parts.training, kind, seeds[0])
+        said = ", ".join(f"{name} {value:g}" for name, value in params.items())
+        progress(f"{peer.name}{': ' if said else ''}{said}")
+        system = System(peer.name)
+        for seed in seeds if peer.seeded else seeds[:1]:
+            _add(system, rank(parts, peer.fit(parts.training, params, seed)), parts)
+        systems.append(system)
+    return systems
+
+
+def _add(system: System, ranked: Ints, parts: Split) -> None:
+    """One more seed, with two of its figures for whoever watches: a run that fails later has not been for nothing."""
+    system.ranked.append(ranked)
+    values = accuracy(ranked, parts)
+    progress("  " + ", ".join([system.name, *(f"{name} {values[name].mean():.4f}" for name in SHOWN)]))
+
+
+def topshelf(
+    root: Path, training: Path, seeds: Sequence[int], overrides: Sequence[str], found: Interactions, parts: Split
+) -> list[System]:
+    """The stored lists of one run a seed, and those of its parts alone."""
+    progress("Topshelf: importing the training part")
+    prepared = pipeline.prepare(root, training, overrides)
+    users = [found.user_ids[user] for user in parts.measured.tolist()]
+    whole, alone = System(TOPSHELF), {name: System(name) for name in PARTS}
+    runs = []
+    for seed in seeds:
+        progress(f"Topshelf: seed {seed}")
+        stored = pipeline.run(prepared, root / f"seed-{seed}", seed, overrides, found, parts)
+        _add(whole, stored.lists, parts)
+        runs.append(stored)
+        run = Run(stored, parts, users)
+        for name, part in PARTS.items():
+            ranked = part(run)
+            if ranked is not None:
+                _add(alone[name], ranked, parts)
+    said_of_runs(runs, len(parts.training.items))
+    return [whole, *(system for system in alone.values() if system.ranked)]
+
+
+if __name__ == "__main__":
+    main()
