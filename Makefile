@@ -42,7 +42,7 @@ check: $(STAMPS)/dev $(STAMPS)/project ## style, types, layers and whether the d
 bench: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## measure, beside bare clients: JSON lines
 	@$(BIN)/python -m bench.publish $(ARGS)
 
-relevance: tools $(STAMPS)/bench $(STAMPS)/project $(STAMPS)/jars ## how good the lists are, beside other recommenders; DATA=folder
+relevance: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars ## how good the lists are, beside other recommenders; DATA=folder
 	@$(BIN)/python -m bench.relevance --data "$(or $(DATA),$(error name the data: make relevance DATA=folder))" $(ARGS)
 
 format: $(STAMPS)/dev ## format the code, with the fixes ruff is sure of
@@ -60,10 +60,8 @@ ui: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## open the pipelin
 
 lock: $(STAMPS)/uv ## resolve the locks anew; UPGRADE=1 takes the newest versions
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build -o requirements.lock
-	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev -c requirements.lock \
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra bench -c requirements.lock \
 		-o requirements-dev.lock
-	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra bench \
-		-c requirements-dev.lock -o requirements-bench.lock
 	echo uv | $(COMPILE) $(if $(UPGRADE),--upgrade) - -o requirements-bootstrap.lock
 
 clean: ## remove the environment and the caches; your data in var/ stays
@@ -89,12 +87,6 @@ $(STAMPS)/dev: requirements-dev.lock $(STAMPS)/uv
 	@echo "installing the locked packages and the test tools (several GB the first time, most of it PyTorch)"
 	@$(UV) pip install --python $(BIN)/python --require-hashes --build-constraints requirements.lock \
 		-r requirements-dev.lock
-	@touch $@
-
-$(STAMPS)/bench: requirements-bench.lock $(STAMPS)/uv
-	@echo "installing the locked packages, the test tools and the peers of the benchmark"
-	@$(UV) pip install --python $(BIN)/python --require-hashes --build-constraints requirements.lock \
-		-r requirements-bench.lock
 	@touch $@
 
 $(STAMPS)/project: pyproject.toml $(INITS)

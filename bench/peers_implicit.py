@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from implicit.cpu.bpr import BayesianPersonalizedRanking
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from bench.peers import Params, Peer, Scores
 from bench.relevance.splits import Training
 
 
-def available() -> bool:
-    return find_spec("implicit") is not None
-
-
 def als(training: Training, params: Params, seed: int) -> Scores:
     """Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets", 2008."""
-    from implicit.cpu.als import AlternatingLeastSquares
-
     return _fitted(
         lambda: AlternatingLeastSquares(
             int(params["factors"]), regularization=params["l2"], alpha=params["alpha"], random_state=seed
@@ -30,8 +27,6 @@ def als(training: Training, params: Params, seed: int) -> Scores:
 
 def bpr(training: Training, params: Params, seed: int) -> Scores:
     """Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback", 2009."""
-    from implicit.cpu.bpr import BayesianPersonalizedRanking
-
     # More than one thread would make a result that no seed repeats.
     return _fitted(
         lambda: BayesianPersonalizedRanking(
@@ -43,9 +38,6 @@ def bpr(training: Training, params: Params, seed: int) -> Scores:
 
 
 def _fitted(make: Callable[[], Any], training: Training) -> Scores:
-    from scipy.sparse import csr_matrix
-    from threadpoolctl import threadpool_limits
-
     shape = (training.users, training.n)
     rows = csr_matrix((np.ones(len(training.items), np.float32), training.items, training.offsets), shape)
     # It has threads of its own, and warns of those of BLAS.

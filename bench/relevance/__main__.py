@@ -99,13 +99,8 @@ def _root(keep: Path | None) -> Iterator[Path]:
 
 def peers(parts: Split, kind: Kind, seeds: Sequence[int], reduced: bool) -> list[System]:
     """Every peer's lists; parameters are chosen on a validation slice with the first seed, or the first are taken."""
-    known: list[Peer] = list(OWN)
-    if peers_implicit.available():
-        known += peers_implicit.PEERS
-    else:
-        progress("ALS and BPR are left out: they need the extra `bench` (docs/relevance.md)")
     systems = []
-    for peer in known:
+    for peer in (*OWN, *peers_implicit.PEERS):
         params = peer.grid[0] if reduced else chosen(peer, parts.training, kind, seeds[0])
         said = ", ".join(f"{name} {value:g}" for name, value in params.items())
         progress(f"{peer.name}{': ' if said else ''}{said}")

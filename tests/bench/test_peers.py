@@ -67,7 +67,6 @@ def test_parameters_are_chosen_by_what_places_the_later_part_of_the_training_fir
     assert chosen(peer, past, "user", 0) == {"item": 4}
 
 
-@pytest.mark.skipif(not peers_implicit.available(), reason="of the extra `bench`")
 @pytest.mark.parametrize("peer", peers_implicit.PEERS, ids=lambda peer: peer.name)
 def test_factors_tell_the_groups_apart_and_a_seed_repeats_them(peer):
     params = {**peer.grid[0], "factors": 4, "iterations": 200}
