@@ -6,6 +6,7 @@ they are ordered.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from conf.settings import Retrieval
 from conf.vocabulary import NO_ANCHOR, NO_GENRE
 from models import candidates
 from models.batches import profile_numbers
-from models.encoding import EncodedItems
+from models.blend import LEARNT, RANK_OFFSET
+from models.encoding import EncodedItems, popularity_features
 from models.index import ItemIndex
+from models.item_item import ItemScores
 from models.modelfiles import Model, load_model
 from models.ranker import UserSide, genre_shares
 from models.types import (
@@ -41,6 +44,15 @@ RANKED_TOGETHER = 16
 SPARE = 128
 """Items searched beyond retrieval.ann, to stand in for those that filters take away."""
 LOGIT_LIMIT = 100.0
+
+
+@dataclass(frozen=True)
+class Known:
+    """Of a batch of users: history as in UserBatch, what the ranker reads, and item-item scores of all items (B, n)."""
+
+    history: Ints
+    side: UserSide
+    item_scores: Tensor
 
 
 class Scorer:
@@ -65,6 +77,10 @@ class Scorer:
         columns = (encoded.vectors, encoded.genres, encoded.half, encoded.product)
         self.widths = [array.shape[1] for array in columns]
         self.table = _tensor(np.concatenate(columns, axis=1))
+        self.narrow = _tensor(np.concatenate(columns[:2], axis=1))
+        self.item_scores = ItemScores(self.model.item_item, len(encoded.vectors))
+        popularity, known = popularity_features(self.model.positives, len(encoded.vectors))
+        self.popularity = _tensor(popularity * known)
 
     def item_vectors(self) -> Floats:
         """(n, d) of all items, those newer than the model included."""
@@ -82,18 +98,40 @@ class Scorer:
         whole = [np.concatenate(arrays)[: len(users)] for arrays in zip(*parts, strict=True)]
         return ScoredLists(*whole)
 
+    def pool(self, users: UserBatch, filters: Filters) -> tuple[Ints, Floats]:
+        """(B, total) candidates of each user, best place first, and their blend.FEATURES (B, total, F)."""
+        parts = []
+        for start in range(0, len(users), self.retrieval.batch_users):
+            with torch.inference_mode():
+                own, limits = padded(users, filters, start, self.retrieval.batch_users)
+                known = self._known(own)
+                item_no = candidates.items_of(self._candidates(known, limits))
+                parts.append((item_no, self._features(known, item_no, network=True).numpy()))
+        whole = [np.concatenate(arrays)[: len(users)] for arrays in zip(*parts, strict=True)]
+        return whole[0], whole[1]
+
+    @torch.inference_mode()
+    def logit_of(self, users: UserBatch, filters: Filters, item_no: Ints) -> Floats:
+        """(B,) the calibrated logit of one item (B,) a user, as if it were the last candidate where it is none."""
+        parts = []
+        for start in range(0, len(users), self.retrieval.batch_users):
+            batch, limits = padded(users, filters, start, self.retrieval.batch_users)
+            known = self._known(batch)
+            numbers = candidates.items_of(self._candidates(known, limits))
+            asked = item_no[start : start + len(numbers)]
+            own = np.concatenate([asked, np.full(len(numbers) - len(asked), -1, np.int32)])[:, None]
+            absent = ~(numbers == own).any(1)
+            numbers[absent, -1] = own[absent, 0]
+            place = (numbers == own).argmax(1)
+            parts.append(self._logits(known, numbers)[np.arange(len(numbers)), place])
+        return np.concatenate(parts)[: len(users)]
+
     @torch.inference_mode()
     def _batch(self, users: UserBatch, filters: Filters) -> tuple[Ints, Ints, Bytes, Bytes, Floats]:
-        history = torch.from_numpy(users.history.astype(np.int64))
-        profile = torch.from_numpy(profile_numbers(users.profile, self.model.vocabularies))
-        watches = torch.from_numpy(users.watches)
-        vectors = self.model.tower.users(self.inputs, history, profile, watches)
-        found = self.index.search(vectors.numpy(), self.retrieval.ann + SPARE)
-        keys = self._candidates(users.history, found, filters)
+        known = self._known(users)
+        keys = self._candidates(known, filters)
         item_no = candidates.items_of(keys)
-        side = UserSide(vectors, genre_shares(history, self.genres), profile, watches)
-        logits = self._logits(side, torch.from_numpy(np.maximum(item_no, 0).astype(np.int64)))
-        logit_q = np.rint(np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT) * LOGIT_GRID).astype(np.int32)
+        logit_q = self._grid(known, item_no)
         rows = self._cut(item_no, logit_q)
         picked = candidates.unpack(np.take_along_axis(keys, rows, 1))
         there = picked.item_no >= 0
@@ -102,19 +140,46 @@ class Scorer:
             np.where(there, np.take_along_axis(logit_q, rows, 1), 0),
             np.where(there, picked.source, 0).astype(np.uint8),
             np.where(there, picked.anchor, NO_ANCHOR).astype(np.uint8),
-            vectors.numpy(),
+            known.side.vectors.numpy(),
         )
 
-    def _candidates(self, history: Ints, found: Ints, filters: Filters) -> Longs:
+    def _known(self, users: UserBatch) -> Known:
+        history = torch.from_numpy(users.history.astype(np.int64))
+        profile = torch.from_numpy(profile_numbers(users.profile, self.model.vocabularies))
+        watches = torch.from_numpy(users.watches)
+        vectors = self.model.tower.users(self.inputs, history, profile, watches)
+        side = UserSide(vectors, genre_shares(history, self.genres), profile, watches)
+        return Known(users.history, side, self.item_scores.scores(users.history))
+
+    def _candidates(self, known: Known, filters: Filters) -> Longs:
         """(B, total) keys of what each user may see, best place first."""
-        found = candidates.compact(np.where(self._eligible(found, filters), found, -1), self.retrieval.ann)
-        keys = candidates.gather(history, found, filters.genre_weights, self.lists, self.retrieval)
-        keys = candidates.keep(keys, self._eligible(candidates.items_of(keys), filters), self.retrieval.total)
-        if (keys[:, self.retrieval.list_size - 1] == candidates.NOTHING).any():
+        retrieval = self.retrieval
+        nearest = self.nearest(known, filters)
+        co_watched = self.co_watched(known, filters)
+        back = self.item_scores.anchors(known.history, co_watched, retrieval.watches)
+        keys = candidates.gather(
+            known.history, nearest, (co_watched, back), filters.genre_weights, self.lists, retrieval
+        )
+        keys = candidates.keep(keys, self._eligible(candidates.items_of(keys), filters), retrieval.total)
+        if (keys[:, retrieval.list_size - 1] == candidates.NOTHING).any():
             popular = self.lists.popular
             may = self._eligible(np.broadcast_to(popular, (len(keys), len(popular))), filters)
-            keys = candidates.fill(keys, popular, may, self.retrieval.list_size)
+            keys = candidates.fill(keys, popular, may, retrieval.list_size)
         return keys
+
+    def nearest(self, known: Known, filters: Filters) -> Ints:
+        """(B, ann) the nearest in the two-tower space that each user may see, best first, -1 padded."""
+        found = self.index.search(known.side.vectors.numpy(), self.retrieval.ann + SPARE)
+        return candidates.compact(np.where(self._eligible(found, filters), found, -1), self.retrieval.ann)
+
+    def co_watched(self, known: Known, filters: Filters) -> Ints:
+        """(B, item_item) those with the highest item-item scores above 0 that each user may see, likewise."""
+        width = min(self.retrieval.item_item + SPARE, known.item_scores.shape[1])
+        best = known.item_scores.topk(width, dim=1)
+        scores, found = best.values.numpy(), best.indices.numpy().astype(np.int32)
+        order = np.lexsort((found, -scores), axis=1)
+        found = np.take_along_axis(np.where(scores > 0, found, -1), order, 1)
+        return candidates.compact(np.where(self._eligible(found, filters), found, -1), self.retrieval.item_item)
 
     def _eligible(self, items: Ints, filters: Filters) -> NDArray[np.bool_]:
         """(B, C) whether each user may see the item: the rules of rerank.allowed, for a whole batch."""
@@ -132,20 +197,58 @@ class Scorer:
             good &= seen[place] != keys
         return good
 
-    def _logits(self, side: UserSide, items: Tensor) -> Floats:
-        """(B, C) calibrated deep(u, i)."""
+    def _grid(self, known: Known, items: Ints) -> Ints:
+        """(B, C) logits in whole steps of 1 / LOGIT_GRID."""
+        logits = np.clip(self._logits(known, items), -LOGIT_LIMIT, LOGIT_LIMIT)
+        return np.rint(logits * LOGIT_GRID).astype(np.int32)
+
+    def _logits(self, known: Known, items: Ints) -> Floats:
+        """(B, C) calibrated logits, out of any context."""
         ranker = self.model.ranker
         scale, shift = ranker.calibration.tolist()
-        half, product = ranker.users(side)
-        parts = []
+        weights = ranker.blend
+        features = self._features(known, items, network=bool(weights[LEARNT] != 0))
+        # Feature by feature, for a matrix product may add in another order where the shape is another.
+        logits = features[..., 0] * weights[0]
+        for place in range(1, len(weights)):
+            logits += features[..., place] * weights[place]
+        return np.asarray((logits * scale + shift).numpy(), np.float32)
+
+    def _features(self, known: Known, item_no: Ints, network: bool) -> Tensor:
+        """(B, C, F) the blend.FEATURES of the candidates item_no (B, C); without `network` the last one is 0."""
+        side = known.side
+        items = torch.from_numpy(np.maximum(item_no, 0).astype(np.int64))
+        missing = torch.from_numpy(item_no < 0)
+        dots, matches, learnt = [], [], []
+        ranker = self.model.ranker
+        half, product = ranker.users(side) if network else (side.vectors, side.vectors)
         for start in range(0, len(items), RANKED_TOGETHER):
             rows = slice(start, start + RANKED_TOGETHER)
-            gathered = F.embedding(items[rows], self.table)
-            vectors, genres, item_half, item_product = torch.split(gathered, self.widths, dim=2)
+            gathered = F.embedding(items[rows], self.table if network else self.narrow)
+            vectors, genres, *more = torch.split(gathered, self.widths[: 4 if network else 2], dim=2)
             dot = torch.bmm(vectors, side.vectors[rows, :, None])[..., 0]
             match = torch.bmm(genres, side.genres[rows, :, None])[..., 0]
-            parts.append(ranker.pair((half[rows], product[rows]), (item_half, item_product), dot, match))
-        return np.asarray((torch.cat(parts) * scale + shift).numpy(), np.float32)
+            dots.append(dot)
+            matches.append(match)
+            if network:
+                learnt.append(ranker.learnt((half[rows], product[rows]), (more[0], more[1]), dot, match))
+        dot = torch.cat(dots)
+        co_watched = known.item_scores.gather(1, items)
+        recent = self.item_scores.recent(known.history, self.retrieval.watches).gather(1, items)
+        return torch.stack(
+            [
+                dot,
+                _rank(dot, missing),
+                co_watched,
+                _rank(co_watched, missing),
+                recent,
+                _rank(recent, missing),
+                self.popularity[items],
+                torch.cat(matches),
+                torch.cat(learnt) if network else torch.zeros_like(dot),
+            ],
+            dim=2,
+        )
 
     def _cut(self, item_no: Ints, logit_q: Ints) -> Longs:
         """(B, list_size) places of the items kept, best first: no primary genre above its share while others last."""
@@ -159,6 +262,17 @@ class Scorer:
         last = np.take_along_axis(missing, order, 1).astype(np.int8) * 2 + over
         places = np.sort(np.argsort(last, axis=1, kind="stable")[:, :size], axis=1)
         return np.take_along_axis(order, places, 1)
+
+
+def _rank(scores: Tensor, missing: Tensor) -> Tensor:
+    """(B, C) -log(RANK_OFFSET + how many candidates have a higher score); those of equal score share a rank."""
+    ordered = torch.where(missing, -torch.inf, scores)
+    best, order = ordered.sort(dim=1, descending=True, stable=True)
+    place = torch.arange(scores.shape[1]).expand_as(order)
+    fresh = torch.ones_like(missing)
+    fresh[:, 1:] = best[:, 1:] != best[:, :-1]
+    shared = torch.where(fresh, place, 0).cummax(1).values
+    return -torch.log(RANK_OFFSET + torch.empty_like(scores).scatter_(1, order, shared.to(scores.dtype)))
 
 
 def order_key(missing: NDArray[np.bool_], logit_q: Ints, item_no: Ints) -> Longs:

@@ -53,7 +53,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_files(world, small, tr
 
 def test_no_file_is_a_pickle(trained):
     assert sorted(path.suffix for path in trained.iterdir()) == sorted(
-        [".json", ".faiss", ".safetensors", ".safetensors"] + [".npy"] * 6
+        [".json", ".faiss", ".safetensors", ".safetensors"] + [".npy"] * 11
     )
 
 
