@@ -6,26 +6,20 @@ they are ordered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
 from conf.settings import Retrieval
 from conf.vocabulary import NO_ANCHOR, NO_GENRE
 from models import candidates
-from models.batches import profile_numbers
-from models.blend import LEARNT, RANK_OFFSET
-from models.encoding import EncodedItems, popularity_features
+from models.encoding import EncodedItems
 from models.index import ItemIndex
-from models.item_item import ItemScores
 from models.modelfiles import Model, load_model
-from models.ranker import UserSide, genre_shares
+from models.ranking import Known, Ranking
 from models.types import (
     LOGIT_GRID,
     Bytes,
@@ -39,20 +33,9 @@ from models.types import (
     UserBatch,
 )
 
-RANKED_TOGETHER = 16
-"""Users whose candidates go through the ranker at once: their activations fit the processor's cache."""
 SPARE = 128
 """Items searched beyond retrieval.ann, to stand in for those that filters take away."""
 LOGIT_LIMIT = 100.0
-
-
-@dataclass(frozen=True)
-class Known:
-    """Of a batch of users: history as in UserBatch, what the ranker reads, and item-item scores of all items (B, n)."""
-
-    history: Ints
-    side: UserSide
-    item_scores: Tensor
 
 
 class Scorer:
@@ -72,15 +55,7 @@ class Scorer:
         self.encoded, self.catalogue, self.lists, self.retrieval = encoded, catalogue, lists, retrieval
         self.live = catalogue.active & (catalogue.available_from <= now) & (now < catalogue.available_until)
         self.index = ItemIndex(encoded.vectors, self.live, retrieval.batch_users)
-        self.inputs = _tensor(encoded.inputs)
-        self.genres = _tensor(encoded.genres)
-        columns = (encoded.vectors, encoded.genres, encoded.half, encoded.product)
-        self.widths = [array.shape[1] for array in columns]
-        self.table = _tensor(np.concatenate(columns, axis=1))
-        self.narrow = _tensor(np.concatenate(columns[:2], axis=1))
-        self.item_scores = ItemScores(self.model.item_item, len(encoded.vectors))
-        popularity, known = popularity_features(self.model.positives, len(encoded.vectors))
-        self.popularity = _tensor(popularity * known)
+        self.ranking = Ranking(self.model, encoded, retrieval)
 
     def item_vectors(self) -> Floats:
         """(n, d) of all items, those newer than the model included."""
@@ -104,9 +79,10 @@ class Scorer:
         for start in range(0, len(users), self.retrieval.batch_users):
             with torch.inference_mode():
                 own, limits = padded(users, filters, start, self.retrieval.batch_users)
-                known = self._known(own)
+                known = self.ranking.known(own)
                 item_no = candidates.items_of(self._candidates(known, limits))
-                parts.append((item_no, self._features(known, item_no, network=True).numpy()))
+                features = self.ranking.features(known, item_no)
+                parts.append((item_no, features))
         whole = [np.concatenate(arrays)[: len(users)] for arrays in zip(*parts, strict=True)]
         return whole[0], whole[1]
 
@@ -116,19 +92,19 @@ class Scorer:
         parts = []
         for start in range(0, len(users), self.retrieval.batch_users):
             batch, limits = padded(users, filters, start, self.retrieval.batch_users)
-            known = self._known(batch)
+            known = self.ranking.known(batch)
             numbers = candidates.items_of(self._candidates(known, limits))
             asked = item_no[start : start + len(numbers)]
             own = np.concatenate([asked, np.full(len(numbers) - len(asked), -1, np.int32)])[:, None]
             absent = ~(numbers == own).any(1)
             numbers[absent, -1] = own[absent, 0]
             place = (numbers == own).argmax(1)
-            parts.append(self._logits(known, numbers)[np.arange(len(numbers)), place])
+            parts.append(self.ranking.logits(known, numbers)[np.arange(len(numbers)), place])
         return np.concatenate(parts)[: len(users)]
 
     @torch.inference_mode()
     def _batch(self, users: UserBatch, filters: Filters) -> tuple[Ints, Ints, Bytes, Bytes, Floats]:
-        known = self._known(users)
+        known = self.ranking.known(users)
         keys = self._candidates(known, filters)
         item_no = candidates.items_of(keys)
         logit_q = self._grid(known, item_no)
@@ -143,20 +119,12 @@ class Scorer:
             known.side.vectors.numpy(),
         )
 
-    def _known(self, users: UserBatch) -> Known:
-        history = torch.from_numpy(users.history.astype(np.int64))
-        profile = torch.from_numpy(profile_numbers(users.profile, self.model.vocabularies))
-        watches = torch.from_numpy(users.watches)
-        vectors = self.model.tower.users(self.inputs, history, profile, watches)
-        side = UserSide(vectors, genre_shares(history, self.genres), profile, watches)
-        return Known(users.history, side, self.item_scores.scores(users.history))
-
     def _candidates(self, known: Known, filters: Filters) -> Longs:
         """(B, total) keys of what each user may see, best place first."""
         retrieval = self.retrieval
         nearest = self.nearest(known, filters)
         co_watched = self.co_watched(known, filters)
-        back = self.item_scores.anchors(known.history, co_watched, retrieval.watches)
+        back = self.ranking.item_scores.anchors(known.history, co_watched, retrieval.watches)
         keys = candidates.gather(
             known.history, nearest, (co_watched, back), filters.genre_weights, self.lists, retrieval
         )
@@ -199,56 +167,8 @@ class Scorer:
 
     def _grid(self, known: Known, items: Ints) -> Ints:
         """(B, C) logits in whole steps of 1 / LOGIT_GRID."""
-        logits = np.clip(self._logits(known, items), -LOGIT_LIMIT, LOGIT_LIMIT)
+        logits = np.clip(self.ranking.logits(known, items), -LOGIT_LIMIT, LOGIT_LIMIT)
         return np.rint(logits * LOGIT_GRID).astype(np.int32)
-
-    def _logits(self, known: Known, items: Ints) -> Floats:
-        """(B, C) calibrated logits, out of any context."""
-        ranker = self.model.ranker
-        scale, shift = ranker.calibration.tolist()
-        weights = ranker.blend
-        features = self._features(known, items, network=bool(weights[LEARNT] != 0))
-        # Feature by feature, for a matrix product may add in another order where the shape is another.
-        logits = features[..., 0] * weights[0]
-        for place in range(1, len(weights)):
-            logits += features[..., place] * weights[place]
-        return np.asarray((logits * scale + shift).numpy(), np.float32)
-
-    def _features(self, known: Known, item_no: Ints, network: bool) -> Tensor:
-        """(B, C, F) the blend.FEATURES of the candidates item_no (B, C); without `network` the last one is 0."""
-        side = known.side
-        items = torch.from_numpy(np.maximum(item_no, 0).astype(np.int64))
-        missing = torch.from_numpy(item_no < 0)
-        dots, matches, learnt = [], [], []
-        ranker = self.model.ranker
-        half, product = ranker.users(side) if network else (side.vectors, side.vectors)
-        for start in range(0, len(items), RANKED_TOGETHER):
-            rows = slice(start, start + RANKED_TOGETHER)
-            gathered = F.embedding(items[rows], self.table if network else self.narrow)
-            vectors, genres, *more = torch.split(gathered, self.widths[: 4 if network else 2], dim=2)
-            dot = torch.bmm(vectors, side.vectors[rows, :, None])[..., 0]
-            match = torch.bmm(genres, side.genres[rows, :, None])[..., 0]
-            dots.append(dot)
-            matches.append(match)
-            if network:
-                learnt.append(ranker.learnt((half[rows], product[rows]), (more[0], more[1]), dot, match))
-        dot = torch.cat(dots)
-        co_watched = known.item_scores.gather(1, items)
-        recent = self.item_scores.recent(known.history, self.retrieval.watches).gather(1, items)
-        return torch.stack(
-            [
-                dot,
-                _rank(dot, missing),
-                co_watched,
-                _rank(co_watched, missing),
-                recent,
-                _rank(recent, missing),
-                self.popularity[items],
-                torch.cat(matches),
-                torch.cat(learnt) if network else torch.zeros_like(dot),
-            ],
-            dim=2,
-        )
 
     def _cut(self, item_no: Ints, logit_q: Ints) -> Longs:
         """(B, list_size) places of the items kept, best first: no primary genre above its share while others last."""
@@ -262,17 +182,6 @@ class Scorer:
         last = np.take_along_axis(missing, order, 1).astype(np.int8) * 2 + over
         places = np.sort(np.argsort(last, axis=1, kind="stable")[:, :size], axis=1)
         return np.take_along_axis(order, places, 1)
-
-
-def _rank(scores: Tensor, missing: Tensor) -> Tensor:
-    """(B, C) -log(RANK_OFFSET + how many candidates have a higher score); those of equal score share a rank."""
-    ordered = torch.where(missing, -torch.inf, scores)
-    best, order = ordered.sort(dim=1, descending=True, stable=True)
-    place = torch.arange(scores.shape[1]).expand_as(order)
-    fresh = torch.ones_like(missing)
-    fresh[:, 1:] = best[:, 1:] != best[:, :-1]
-    shared = torch.where(fresh, place, 0).cummax(1).values
-    return -torch.log(RANK_OFFSET + torch.empty_like(scores).scatter_(1, order, shared.to(scores.dtype)))
 
 
 def order_key(missing: NDArray[np.bool_], logit_q: Ints, item_no: Ints) -> Longs:
@@ -313,7 +222,3 @@ def padded(users: UserBatch, filters: Filters, start: int, size: int) -> tuple[U
         ),
         Filters(flat, grown(filters.maturity_limit, 0), grown(filters.region_bit, 0), grown(filters.genre_weights, 0)),
     )
-
-
-def _tensor(array: Floats) -> Tensor:
-    return torch.from_numpy(np.array(array, np.float32))

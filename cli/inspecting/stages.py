@@ -52,7 +52,7 @@ class StagedScorer(Scorer):
     def trace(self, users: UserBatch, filters: Filters, item_no: int) -> Stages:
         """users, filters: of one user."""
         users, filters = padded(users, filters, 0, self.retrieval.batch_users)
-        known = self._known(users)
+        known = self.ranking.known(users)
         vector = known.side.vectors.numpy()[0]
         near = self.nearest(known, filters)
         keys = self._candidates(known, filters)
