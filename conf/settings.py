@@ -91,8 +91,17 @@ class Ranker(Section):
     dropout: Share = Field(description="Dropout inside the ranker")
 
 
+class ItemItem(Section):
+    keep: Positive = Field(description="Weights kept for each item, the strongest")
+    exact_items: Positive = Field(
+        description="Up to this many watched items the model has its closed form; more are regressed on neighbours"
+    )
+    max_watches: Positive = Field(description="Positives learnt from; of more, those of a share of the users")
+
+
 class Retrieval(Section):
     ann: Positive = Field(description="Candidates nearest in the two-tower space")
+    item_item: Positive = Field(description="Candidates that score highest in the item-item model")
     watches: Annotated[int, Field(ge=1, le=5)] = Field(description="Last watches whose similar items are taken")
     per_watch: Positive = Field(description="Similar items for each of them")
     genre_weight: float = Field(ge=0, description="A genre above this weight adds its popular items")
@@ -208,6 +217,7 @@ class Settings(Section):
     features: Features
     training: Training
     tower: Tower
+    item_item: ItemItem
     ranker: Ranker
     retrieval: Retrieval
     serving: Serving

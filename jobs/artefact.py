@@ -101,7 +101,7 @@ def artefact_content(
     named = sorted(scope.removeprefix(SEGMENT) for scope in popular if scope.startswith(SEGMENT))
     regions = _regions(rows)
     active = np.array([row["status"] == "active" for row in rows], bool)
-    similar, similar_score = similar_items(encoded.vectors, active, SIMILAR)
+    similar, similar_score = similar_items(encoded.vectors, active, model.item_item.near, SIMILAR)
     return ArtefactContent(
         item_ids=[row["item_id"] for row in rows],
         titles=[row["title"] or row["item_id"] for row in rows],

@@ -2,49 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
-from conf.settings import Settings
-from models.batches import stream
-from models.fit_ranker import Judge, RankerRun, RankerStep
-from models.ranker import Ranker
-from models.types import Floats
+from models.batches import Examples, ExampleSource, Vocabularies, decode
+from models.blend import Pool
+from models.measuring import Trial
+from models.types import PROFILE_FIELDS, Floats, UserBatch
 
 TYPICAL_BEST = 3.0
 """Where the relative logit of a list's first item lies on average: shown as a score of about .95."""
+MAX_SHOWN = 5_000
+"""Impressions that are read: two numbers are fitted to them."""
 MIN_SHOWN = 200
 """Impressions, and a tenth of them of either label, that a calibration needs."""
 
 
 @torch.no_grad()
-def calibrate(ranker: Ranker, run: RankerRun, settings: Settings) -> bool:
+def calibrate(trial: Trial, source: ExampleSource, pool: Pool | None) -> bool:
     """Set ranker.calibration from the impressions of split valid; False where there are too few, or no signal.
 
     Platt scaling (Platt, 1999): p = sigmoid(a · logit + b). The logits are those of position 0, unknown context
     included, as the service will see them. Without it the scale is left as it is and the level set so that the
-    first item of a list lies at TYPICAL_BEST.
+    first item of a list lies at TYPICAL_BEST on average over `pool`.
     """
-    step = RankerStep(ranker.eval(), run, settings)
+    ranker = trial.model.ranker
     logits, labels, weights = [], [], []
-    size, history = settings.ranker.batch, settings.training.history
-    for batch in stream(run.source, ["valid"], run.survey.vocabularies, history, size, [settings.seed, 5],
-                        limit=settings.ranker.examples_per_epoch):  # fmt: skip
-        shown = batch.take(batch.impression)
-        if len(shown):
-            side = step.side.take(torch.from_numpy(shown.item_no[:, None]))
-            deep = ranker.deep(step.user_side(shown), side) + step.context(shown, side)
-            logits.append(deep[:, 0].double().cpu().numpy())
-            labels.append(shown.label)
-            weights.append(shown.weight)
+    for shown in _shown(trial, source):
+        users = _users(shown, trial.model.vocabularies)
+        offsets = np.concatenate([[0], np.cumsum((shown.history >= 0).sum(1))]).astype(np.int64)
+        filters = trial.filters(users, (offsets, shown.history[shown.history >= 0]))
+        listed = trial.scorer.logit_of(users, filters, shown.item_no.astype(np.int32))
+        rows = ranker.context_rows(*(torch.from_numpy(a) for a in (shown.page, shown.daypart, shown.weekday)))
+        context = (rows * torch.from_numpy(trial.scorer.encoded.context[shown.item_no])).sum(1)
+        logits.append(listed.astype(np.float64) + context.double().numpy())
+        labels.append(shown.label)
+        weights.append(shown.weight)
     fitted = platt(*(np.concatenate(parts) for parts in (logits, labels, weights))) if logits else None
     if fitted:
         ranker.calibration.copy_(torch.tensor(fitted))
         return True
-    if run.cases is not None and len(run.cases):
-        best = Judge(step, run.cases, run.survey.vocabularies).typical_best()
-        ranker.calibration.copy_(torch.tensor([1.0, TYPICAL_BEST - best]))
+    if pool is not None and len(pool):
+        scores = np.where(pool.item_no < 0, -np.inf, pool.features @ ranker.blend.numpy())
+        ranker.calibration.copy_(torch.tensor([1.0, TYPICAL_BEST - float(scores.max(1).mean())]))
     return False
+
+
+def _shown(trial: Trial, source: ExampleSource) -> Iterator[Examples]:
+    """The first MAX_SHOWN impressions of split valid, a batch of users at a time."""
+    left, size = MAX_SHOWN, trial.settings.retrieval.batch_users
+    for batch in source.batches(["valid"]):
+        whole = decode(batch, trial.model.vocabularies, trial.settings.training.history)
+        shown = whole.take(whole.impression)
+        shown = shown.take(slice(0, left))
+        left -= len(shown)
+        yield from (shown.take(slice(start, start + size)) for start in range(0, len(shown), size))
+
+
+def _users(shown: Examples, vocabularies: Vocabularies) -> UserBatch:
+    names = {field: [None, *vocabularies[field]] for field in PROFILE_FIELDS}
+    profile = {
+        field: [names[field][number] for number in shown.profile[:, place]]
+        for place, field in enumerate(PROFILE_FIELDS)
+    }
+    return UserBatch(shown.history, profile, shown.watches.astype(np.int32))
 
 
 def platt(logits: Floats, labels: Floats, weights: Floats) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""The first stage: up to `total` candidates a user from five sources, each with where it came from.
+"""The first stage: up to `total` candidates a user from six sources, each with where it came from.
 
 An item found by several sources keeps the one in which it stands highest, and of equal places the first of ORDER:
 so the reason shown is the strongest true one, and reasons vary down a list.
@@ -42,14 +42,23 @@ def anchors(history: Ints, count: int) -> Ints:
     return padded[:, ::-1][:, :count]
 
 
-def gather(history: Ints, nearest: Ints, genre_weights: Floats, lists: CandidateLists, settings: Retrieval) -> Keys:
+def gather(
+    history: Ints,
+    nearest: Ints,
+    co_watched: tuple[Ints, Ints],
+    genre_weights: Floats,
+    lists: CandidateLists,
+    settings: Retrieval,
+) -> Keys:
     """(B, C) keys of all candidates, one an item and best place first; NOTHING where a user has fewer.
 
-    history (B, H) as in UserBatch; nearest (B, K) what the index found; genre_weights (B, G).
+    history (B, H) as in UserBatch; nearest (B, K) what the index found; co_watched (B, K) what the item-item model
+    found, and how many watches back the one lies that led most to each, -1 for one further back; genre_weights (B, G).
     """
     batch = len(history)
     parts = [
         _keys(nearest, Source.ANN),
+        _co_watched(*co_watched),
         _similar(anchors(history, settings.watches), lists.similar[:, : settings.per_watch]),
         _genres(genre_weights, lists.by_genre[:, : settings.per_genre], settings.genre_weight),
         _keys(_for_all(lists.trending[: settings.trending], batch), Source.TRENDING),
@@ -114,6 +123,11 @@ def fill(keys: Keys, popular: Ints, eligible: NDArray[np.bool_], least: int) -> 
     short = np.arange(extra.shape[1]) < np.maximum(least - have, 0)[:, None]
     joined = np.concatenate([keys, np.where(short, extra, NOTHING)], axis=1)
     return keep(joined, joined != NOTHING, keys.shape[1])
+
+
+def _co_watched(items: Ints, back: Ints) -> Keys:
+    """Keys of what the item-item model found: similar to a watch that the list can name, else personal as a whole."""
+    return np.where(back >= 0, _keys(items, Source.SIMILAR, np.maximum(back, 0)), _keys(items, Source.ANN))
 
 
 def _keys(items: Ints, source: Source, anchor: Ints | int = NO_ANCHOR, rank: Ints | None = None) -> Keys:

@@ -29,7 +29,6 @@ SEARCHED = 8_192
 RERANKED = 500
 """Items, the towers' best, that are ranked anew in validation."""
 WEIGHT_DECAY = 0.01
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,10 @@ def fit_ranker(ranker: Ranker, run: RankerRun, settings: Settings, report: Repor
         return (loss for loss in found if loss is not None)
 
     judge = Judge(step, run.cases, run.survey.vocabularies) if run.cases is not None and len(run.cases) else None
-    fitted = fit(
+    return fit(
         ranker, optimiser, plan, losses, judge.ndcg if judge else None, run.folder, run.fingerprint, settings.seed,
         report,
     )  # fmt: skip
-    if judge:
-        judge.choose_share(ranker)
-        fitted.curves["share"] = [float(ranker.share)]
-    return fitted
 
 
 class RankerStep:
@@ -148,7 +143,7 @@ class RankerStep:
             correction[:, 1:] += torch.where(items[:, 1:] == items[:, :1], 1e9, 0.0)
         # An item stands in many rows: its half and its v(i) are worked out once.
         half, product = self.ranker.items(side)
-        deep = self.ranker.pair(self.ranker.users(user), (half[places], product[places]), dot, match)
+        deep = dot + self.ranker.learnt(self.ranker.users(user), (half[places], product[places]), dot, match)
         context = (self._rows(batch) @ self.ranker.context_vectors(side).T).gather(1, places)
         logits = deep + context - correction
         weight = self._to(batch.weight)
@@ -239,15 +234,3 @@ class Judge:
             order = deep.sort(dim=1, descending=True, stable=True).indices[:, :50]
             ranked.append(items.gather(1, order).cpu().numpy().astype(np.int32))
         return summary(np.concatenate(ranked), self.cases.relevant, "valid")["valid.ndcg@20"]
-
-    def choose_share(self, ranker: Ranker) -> None:
-        """Set how much of what was learnt is used to what ranks best here; the least of equally good ones."""
-        scores = {}
-        for share in SHARES:
-            ranker.share.fill_(share)
-            scores[share] = self.ndcg()
-        ranker.share.fill_(max(SHARES, key=lambda share: (scores[share], -share)))
-
-    def typical_best(self) -> float:
-        """Mean over users of the highest logit."""
-        return float(torch.cat([deep.max(1).values for _, deep in self.logits()]).mean())

@@ -1,6 +1,8 @@
-"""Measures of the lists as they are stored: through candidates, ranker and cut, for held-out users."""
+"""The scoring of an hour over held-out users, and measures of the lists that it makes, as they would be stored."""
 
 from __future__ import annotations
+
+from dataclasses import fields
 
 import numpy as np
 import pyarrow as pa
@@ -8,39 +10,56 @@ import pyarrow as pa
 from conf.settings import Settings
 from conf.vocabulary import EVERYWHERE, NO_GENRE
 from models import content
+from models.blend import Pool
+from models.cowatch import CoWatched
 from models.encoding import EncodedItems
 from models.evaluation import Cases
 from models.metrics import summary
 from models.modelfiles import Model
 from models.scoring import Scorer
 from models.similar import similar_items
-from models.types import CandidateLists, CatalogueArrays, Filters, Floats, Ints, Longs
+from models.types import CandidateLists, CatalogueArrays, Filters, Floats, Ints, Longs, UserBatch
 
 
-def measure_lists(
-    model: Model, encoded: EncodedItems, items: pa.Table, positives: Longs, cases: Cases, settings: Settings
-) -> dict[str, float]:
-    """metrics.summary of the lists, "lists.recall@20" and so on.
+class Trial:
+    """A model as it would score an hour of its own examples.
 
     Nothing is hidden by maturity, region or licence, for a held-out item was watched whatever the rules of today
     say; candidate lists are counted on the same examples as the model.
     """
-    if not len(cases):
-        return {}
-    genres = content.genre_matrix(items, model.genres)
-    catalogue = open_catalogue(genres)
-    lists = counted_lists(encoded.vectors, genres, positives, settings)
-    scorer = Scorer(model, encoded, catalogue, lists, settings.retrieval, now=0.0)
-    ranked = []
-    for part in cases.chunks(settings.retrieval.batch_users):
-        filters = Filters(
-            part.seen,
-            np.zeros(len(part), np.uint8),
-            np.full(len(part), EVERYWHERE, np.uint64),
-            genre_weights(part.users.history, genres, settings.features.genre_step),
+
+    def __init__(self, model: Model, encoded: EncodedItems, items: pa.Table, settings: Settings) -> None:
+        self.model, self.settings = model, settings
+        self.genres = content.genre_matrix(items, model.genres)
+        lists = counted_lists(encoded.vectors, self.genres, model.positives, model.item_item.near, settings)
+        self.scorer = Scorer(model, encoded, open_catalogue(self.genres), lists, settings.retrieval, now=0.0)
+
+    def filters(self, users: UserBatch, seen: tuple[Longs, Ints]) -> Filters:
+        """Of users who may see all that they have not: seen, the offsets (B+1,) and flat item_no."""
+        return Filters(
+            seen,
+            np.zeros(len(users), np.uint8),
+            np.full(len(users), EVERYWHERE, np.uint64),
+            genre_weights(users.history, self.genres, self.settings.features.genre_step),
         )
-        ranked.append(scorer.score(part.users, filters).item_no)
-    return summary(np.concatenate(ranked), cases.relevant, "lists")
+
+    def pool(self, cases: Cases) -> Pool:
+        """Their candidates, as far as those have relevant items."""
+        found = [
+            Pool.of(*self.scorer.pool(part.users, self.filters(part.users, part.seen)), part.relevant)
+            for part in cases.chunks(self.settings.retrieval.batch_users)
+        ]
+        return Pool(*(np.concatenate([getattr(part, f.name) for part in found]) for f in fields(Pool)))
+
+    def measure(self, cases: Cases) -> dict[str, float]:
+        """metrics.summary of the lists, "lists.recall@20" and so on."""
+        if not len(cases):
+            return {}
+        ranked = [
+            self.scorer.score(part.users, self.filters(part.users, part.seen)).item_no
+            for part in cases.chunks(self.settings.retrieval.batch_users)
+        ]
+        return summary(np.concatenate(ranked), cases.relevant, "lists")
 
 
 def open_catalogue(genres: Floats) -> CatalogueArrays:
@@ -62,7 +81,9 @@ def open_catalogue(genres: Floats) -> CatalogueArrays:
     )
 
 
-def counted_lists(vectors: Floats, genres: Floats, positives: Longs, settings: Settings) -> CandidateLists:
+def counted_lists(
+    vectors: Floats, genres: Floats, positives: Longs, near: CoWatched, settings: Settings
+) -> CandidateLists:
     """Candidate lists by the number of positives; the trend is popularity, and nothing counts as new."""
     retrieval = settings.retrieval
     order = np.lexsort((np.arange(len(positives)), -positives)).astype(np.int32)
@@ -71,7 +92,7 @@ def counted_lists(vectors: Floats, genres: Floats, positives: Longs, settings: S
     for genre in range(genres.shape[1]):
         best = ranked[genres[ranked, genre] > 0][: retrieval.per_genre]
         by_genre[genre, : len(best)] = best
-    similar, _ = similar_items(vectors, np.ones(len(vectors), bool), retrieval.per_watch)
+    similar, _ = similar_items(vectors, np.ones(len(vectors), bool), near, retrieval.per_watch)
     return CandidateLists(
         similar,
         by_genre,

@@ -16,16 +16,19 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from conf.errors import DataError
+from models.cowatch import CoWatched
 from models.encoding import Catalogue, EncodedItems, encode, read_catalogue, to_json
 from models.index import write_index
+from models.item_item import ItemItem
 from models.ranker import Ranker, RankerShape
 from models.tower import TowerShape, TwoTower
 from models.types import Floats, Longs
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "model.json"
 TOWER, RANKER, INDEX = "tower.safetensors", "ranker.safetensors", "index.faiss"
-VECTORS, POSITIVES = "item_vectors.npy", "positives.npy"
+POSITIVES = "positives.npy"
+ITEM_ITEM = ("item_item_items", "item_item_weights", "co_watchers", "co_watched", "co_watched_together")
 CONTEXT = ("context_items", "context_page", "context_daypart", "context_weekday")
 
 
@@ -33,7 +36,8 @@ CONTEXT = ("context_items", "context_page", "context_daypart", "context_weekday"
 class Model:
     """Everything that scoring needs, on the CPU.
 
-    tokens, genres and vocabularies (PROFILE_FIELDS and page) say what the numbers inside mean; positives (n,):
+    tokens, genres and vocabularies (PROFILE_FIELDS and page) say what the numbers inside mean; order: what candidates
+    are ordered by, a blend or one of its inputs alone (see blend.judge); positives (n,):
     how often each item it was trained on was watched; history: watches it reads; calibrated: whether
     sigmoid(logit) is a probability, else it only orders; metrics: of the hold-out, before the last fit.
     """
@@ -43,6 +47,8 @@ class Model:
     tokens: list[str]
     genres: list[str]
     vocabularies: dict[str, list[str]]
+    item_item: ItemItem
+    order: str
     positives: Longs
     history: int
     calibrated: bool
@@ -61,13 +67,6 @@ class Model:
     def context_pages(self) -> list[str]:
         """The page of each row of context_page; the first, "", is any unknown one."""
         return ["", *self.vocabularies["page"]]
-
-    @property
-    def dot_to_logit(self) -> tuple[float, float]:
-        """(a, b): a · (user vector · item vector) + b lies on the scale of the lists' logits."""
-        scale, shift = self.ranker.calibration.tolist()
-        weight = 1 + float(self.ranker.share) * (float(self.ranker.dot_scale.detach()) - 1)
-        return scale * weight, shift
 
 
 def encode_items(model: Model, items: pa.Table) -> EncodedItems:
@@ -91,11 +90,11 @@ def save_model(model: Model, items: pa.Table, folder: Path) -> str:
         "item_vectors": encoded.vectors,
         "positives": model.positives,
         "context_items": encoded.context,
+        **item_item_arrays(model.item_item),
     }
     for name, array in {**arrays, **model.context()}.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
-    names = [TOWER, RANKER, INDEX, VECTORS, POSITIVES, *(f"{name}.npy" for name in CONTEXT)]
-    scale, shift = model.dot_to_logit
+    names = [TOWER, RANKER, INDEX, *(f"{name}.npy" for name in (*arrays, *CONTEXT[1:]))]
     manifest = {
         "format": FORMAT,
         "tower": asdict(model.tower.shape),
@@ -106,7 +105,8 @@ def save_model(model: Model, items: pa.Table, folder: Path) -> str:
         "context_pages": model.context_pages,
         "history": model.history,
         "calibrated": model.calibrated,
-        "dot_to_logit": [scale, shift],
+        "order": model.order,
+        "item_item": {"decay": model.item_item.decay},
         "metrics": model.metrics,
         "sha256": {name: _digest(folder / name) for name in names},
     }
@@ -139,6 +139,8 @@ def load_model(folder: Path, verify: bool = True) -> Model:
         manifest["tokens"],
         manifest["genres"],
         manifest["vocabularies"],
+        _item_item(folder, manifest["item_item"]["decay"]),
+        manifest["order"],
         np.load(folder / POSITIVES, allow_pickle=False),
         manifest["history"],
         manifest["calibrated"],
@@ -159,6 +161,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest.get("format") != FORMAT:
         raise DataError(f"{folder / MANIFEST} has format {manifest.get('format')}, this version reads {FORMAT}")
     return manifest
+
+
+def item_item_arrays(model: ItemItem) -> dict[str, NDArray[Any]]:
+    near = model.near
+    arrays = (model.items, model.weights, near.watchers, near.items, near.together)
+    return dict(zip(ITEM_ITEM, arrays, strict=True))
+
+
+def _item_item(folder: Path, decay: float) -> ItemItem:
+    """Mapped, not read: the workers of a machine share its pages."""
+    items, weights, *near = (np.load(folder / f"{name}.npy", "r", allow_pickle=False) for name in ITEM_ITEM)
+    return ItemItem(items, weights, decay, CoWatched(*near))
 
 
 def _save_tensors(path: Path, module: nn.Module) -> None:

@@ -1,7 +1,8 @@
-"""The ranker: logit(u, i, context) = deep(u, i) + c(context) · v(i).
+"""The ranker: logit(u, i, context) = blend(u, i) + c(context) · v(i).
 
-deep begins as the towers' inner product and learns what to add to it. Its first layer is a sum of a user's half,
-an item's half and a few cross features, so that scoring works each half out once.
+Its network learns what to add to the towers' inner product, and what it adds is one feature of the blend
+(models/blend.py). The network's first layer is a sum of a user's half, an item's half and a few cross features, so
+that scoring works each half out once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from models.blend import FEATURES
 from models.types import PROFILE_FIELDS
 
 CONTEXT_DIM = 8
@@ -79,7 +81,7 @@ class ItemSide:
 
 
 class Ranker(nn.Module):
-    """See the module. `share` is how much of what was learnt is used: 0 is the inner product alone."""
+    """See the module. `blend`: weights of blend.FEATURES, at first the inner product's alone."""
 
     def __init__(self, shape: RankerShape) -> None:
         super().__init__()
@@ -106,9 +108,9 @@ class Ranker(nn.Module):
         nn.init.zeros_(self.position.weight)
         self.base = nn.Parameter(torch.zeros(()))
         self.popularity_dropout = POPULARITY_DROPOUT
-        self.register_buffer("share", torch.ones(()))
+        self.register_buffer("blend", torch.eye(len(FEATURES))[0].clone())
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
-        self.share: Tensor
+        self.blend: Tensor
         self.calibration: Tensor
 
     def users(self, side: UserSide) -> tuple[Tensor, Tensor]:
@@ -123,8 +125,8 @@ class Ranker(nn.Module):
         """The item's half of the first layer (…, h) and of the product (…, PRODUCT_DIM)."""
         return self.item_half(side.features()), self.item_product(side.vectors)
 
-    def pair(self, users: tuple[Tensor, Tensor], items: tuple[Tensor, Tensor], dot: Tensor, match: Tensor) -> Tensor:
-        """deep(u, i), uncalibrated, (B, C) for B users with C items each.
+    def learnt(self, users: tuple[Tensor, Tensor], items: tuple[Tensor, Tensor], dot: Tensor, match: Tensor) -> Tensor:
+        """What the network adds to the inner product, (B, C) for B users with C items each.
 
         users: halves (B, h) and (B, p); items: halves (B, C, h) and (B, C, p); dot (B, C): inner product of the
         towers' vectors; match (B, C): how far the user's genres are the item's.
@@ -135,15 +137,14 @@ class Ranker(nn.Module):
         hidden = self.dropout(torch.relu(users[0][:, None] + items[0] + cross))
         for layer in self.deeper:
             hidden = self.dropout(torch.relu(layer(hidden)))
-        learnt = self.last(hidden).squeeze(-1)
-        deep: Tensor = dot + self.share * ((self.dot_scale - 1) * dot + learnt)
-        return deep
+        added: Tensor = (self.dot_scale - 1) * dot + self.last(hidden).squeeze(-1)
+        return added
 
     def deep(self, user: UserSide, item: ItemSide) -> Tensor:
-        """pair() from the sides themselves; item (B, C, …)."""
+        """(B, C) the inner product with what is learnt, by which the network is trained; item (B, C, …)."""
         dot = torch.einsum("bd,bcd->bc", user.vectors, item.vectors)
         match = torch.einsum("bg,bcg->bc", user.genres, item.genres)
-        return self.pair(self.users(user), self.items(item), dot, match)
+        return dot + self.learnt(self.users(user), self.items(item), dot, match)
 
     def context_rows(self, page: Tensor, daypart: Tensor, weekday: Tensor) -> Tensor:
         """c(context), (B, CONTEXT_DIM); page, daypart and weekday (B,)."""

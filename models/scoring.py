@@ -12,17 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
 from conf.settings import Retrieval
 from conf.vocabulary import NO_ANCHOR, NO_GENRE
 from models import candidates
-from models.batches import profile_numbers
 from models.encoding import EncodedItems
 from models.index import ItemIndex
 from models.modelfiles import Model, load_model
-from models.ranker import UserSide, genre_shares
+from models.ranking import Known, Ranking
 from models.types import (
     LOGIT_GRID,
     Bytes,
@@ -36,8 +33,6 @@ from models.types import (
     UserBatch,
 )
 
-RANKED_TOGETHER = 16
-"""Users whose candidates go through the ranker at once: their activations fit the processor's cache."""
 SPARE = 128
 """Items searched beyond retrieval.ann, to stand in for those that filters take away."""
 LOGIT_LIMIT = 100.0
@@ -60,11 +55,7 @@ class Scorer:
         self.encoded, self.catalogue, self.lists, self.retrieval = encoded, catalogue, lists, retrieval
         self.live = catalogue.active & (catalogue.available_from <= now) & (now < catalogue.available_until)
         self.index = ItemIndex(encoded.vectors, self.live, retrieval.batch_users)
-        self.inputs = _tensor(encoded.inputs)
-        self.genres = _tensor(encoded.genres)
-        columns = (encoded.vectors, encoded.genres, encoded.half, encoded.product)
-        self.widths = [array.shape[1] for array in columns]
-        self.table = _tensor(np.concatenate(columns, axis=1))
+        self.ranking = Ranking(self.model, encoded, retrieval)
 
     def item_vectors(self) -> Floats:
         """(n, d) of all items, those newer than the model included."""
@@ -82,18 +73,41 @@ class Scorer:
         whole = [np.concatenate(arrays)[: len(users)] for arrays in zip(*parts, strict=True)]
         return ScoredLists(*whole)
 
+    def pool(self, users: UserBatch, filters: Filters) -> tuple[Ints, Floats]:
+        """(B, total) candidates of each user, best place first, and their blend.FEATURES (B, total, F)."""
+        parts = []
+        for start in range(0, len(users), self.retrieval.batch_users):
+            with torch.inference_mode():
+                own, limits = padded(users, filters, start, self.retrieval.batch_users)
+                known = self.ranking.known(own)
+                item_no = candidates.items_of(self._candidates(known, limits))
+                features = self.ranking.features(known, item_no)
+                parts.append((item_no, features))
+        whole = [np.concatenate(arrays)[: len(users)] for arrays in zip(*parts, strict=True)]
+        return whole[0], whole[1]
+
+    @torch.inference_mode()
+    def logit_of(self, users: UserBatch, filters: Filters, item_no: Ints) -> Floats:
+        """(B,) the calibrated logit of one item (B,) a user, as if it were the last candidate where it is none."""
+        parts = []
+        for start in range(0, len(users), self.retrieval.batch_users):
+            batch, limits = padded(users, filters, start, self.retrieval.batch_users)
+            known = self.ranking.known(batch)
+            numbers = candidates.items_of(self._candidates(known, limits))
+            asked = item_no[start : start + len(numbers)]
+            own = np.concatenate([asked, np.full(len(numbers) - len(asked), -1, np.int32)])[:, None]
+            absent = ~(numbers == own).any(1)
+            numbers[absent, -1] = own[absent, 0]
+            place = (numbers == own).argmax(1)
+            parts.append(self.ranking.logits(known, numbers)[np.arange(len(numbers)), place])
+        return np.concatenate(parts)[: len(users)]
+
     @torch.inference_mode()
     def _batch(self, users: UserBatch, filters: Filters) -> tuple[Ints, Ints, Bytes, Bytes, Floats]:
-        history = torch.from_numpy(users.history.astype(np.int64))
-        profile = torch.from_numpy(profile_numbers(users.profile, self.model.vocabularies))
-        watches = torch.from_numpy(users.watches)
-        vectors = self.model.tower.users(self.inputs, history, profile, watches)
-        found = self.index.search(vectors.numpy(), self.retrieval.ann + SPARE)
-        keys = self._candidates(users.history, found, filters)
+        known = self.ranking.known(users)
+        keys = self._candidates(known, filters)
         item_no = candidates.items_of(keys)
-        side = UserSide(vectors, genre_shares(history, self.genres), profile, watches)
-        logits = self._logits(side, torch.from_numpy(np.maximum(item_no, 0).astype(np.int64)))
-        logit_q = np.rint(np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT) * LOGIT_GRID).astype(np.int32)
+        logit_q = self._grid(known, item_no)
         rows = self._cut(item_no, logit_q)
         picked = candidates.unpack(np.take_along_axis(keys, rows, 1))
         there = picked.item_no >= 0
@@ -102,19 +116,38 @@ class Scorer:
             np.where(there, np.take_along_axis(logit_q, rows, 1), 0),
             np.where(there, picked.source, 0).astype(np.uint8),
             np.where(there, picked.anchor, NO_ANCHOR).astype(np.uint8),
-            vectors.numpy(),
+            known.side.vectors.numpy(),
         )
 
-    def _candidates(self, history: Ints, found: Ints, filters: Filters) -> Longs:
+    def _candidates(self, known: Known, filters: Filters) -> Longs:
         """(B, total) keys of what each user may see, best place first."""
-        found = candidates.compact(np.where(self._eligible(found, filters), found, -1), self.retrieval.ann)
-        keys = candidates.gather(history, found, filters.genre_weights, self.lists, self.retrieval)
-        keys = candidates.keep(keys, self._eligible(candidates.items_of(keys), filters), self.retrieval.total)
-        if (keys[:, self.retrieval.list_size - 1] == candidates.NOTHING).any():
+        retrieval = self.retrieval
+        nearest = self.nearest(known, filters)
+        co_watched = self.co_watched(known, filters)
+        back = self.ranking.item_scores.anchors(known.history, co_watched, retrieval.watches)
+        keys = candidates.gather(
+            known.history, nearest, (co_watched, back), filters.genre_weights, self.lists, retrieval
+        )
+        keys = candidates.keep(keys, self._eligible(candidates.items_of(keys), filters), retrieval.total)
+        if (keys[:, retrieval.list_size - 1] == candidates.NOTHING).any():
             popular = self.lists.popular
             may = self._eligible(np.broadcast_to(popular, (len(keys), len(popular))), filters)
-            keys = candidates.fill(keys, popular, may, self.retrieval.list_size)
+            keys = candidates.fill(keys, popular, may, retrieval.list_size)
         return keys
+
+    def nearest(self, known: Known, filters: Filters) -> Ints:
+        """(B, ann) the nearest in the two-tower space that each user may see, best first, -1 padded."""
+        found = self.index.search(known.side.vectors.numpy(), self.retrieval.ann + SPARE)
+        return candidates.compact(np.where(self._eligible(found, filters), found, -1), self.retrieval.ann)
+
+    def co_watched(self, known: Known, filters: Filters) -> Ints:
+        """(B, item_item) those with the highest item-item scores above 0 that each user may see, likewise."""
+        width = min(self.retrieval.item_item + SPARE, known.item_scores.shape[1])
+        best = known.item_scores.topk(width, dim=1)
+        scores, found = best.values.numpy(), best.indices.numpy().astype(np.int32)
+        order = np.lexsort((found, -scores), axis=1)
+        found = np.take_along_axis(np.where(scores > 0, found, -1), order, 1)
+        return candidates.compact(np.where(self._eligible(found, filters), found, -1), self.retrieval.item_item)
 
     def _eligible(self, items: Ints, filters: Filters) -> NDArray[np.bool_]:
         """(B, C) whether each user may see the item: the rules of rerank.allowed, for a whole batch."""
@@ -132,20 +165,10 @@ class Scorer:
             good &= seen[place] != keys
         return good
 
-    def _logits(self, side: UserSide, items: Tensor) -> Floats:
-        """(B, C) calibrated deep(u, i)."""
-        ranker = self.model.ranker
-        scale, shift = ranker.calibration.tolist()
-        half, product = ranker.users(side)
-        parts = []
-        for start in range(0, len(items), RANKED_TOGETHER):
-            rows = slice(start, start + RANKED_TOGETHER)
-            gathered = F.embedding(items[rows], self.table)
-            vectors, genres, item_half, item_product = torch.split(gathered, self.widths, dim=2)
-            dot = torch.bmm(vectors, side.vectors[rows, :, None])[..., 0]
-            match = torch.bmm(genres, side.genres[rows, :, None])[..., 0]
-            parts.append(ranker.pair((half[rows], product[rows]), (item_half, item_product), dot, match))
-        return np.asarray((torch.cat(parts) * scale + shift).numpy(), np.float32)
+    def _grid(self, known: Known, items: Ints) -> Ints:
+        """(B, C) logits in whole steps of 1 / LOGIT_GRID."""
+        logits = np.clip(self.ranking.logits(known, items), -LOGIT_LIMIT, LOGIT_LIMIT)
+        return np.rint(logits * LOGIT_GRID).astype(np.int32)
 
     def _cut(self, item_no: Ints, logit_q: Ints) -> Longs:
         """(B, list_size) places of the items kept, best first: no primary genre above its share while others last."""
@@ -199,7 +222,3 @@ def padded(users: UserBatch, filters: Filters, start: int, size: int) -> tuple[U
         ),
         Filters(flat, grown(filters.maturity_limit, 0), grown(filters.region_bit, 0), grown(filters.genre_weights, 0)),
     )
-
-
-def _tensor(array: Floats) -> Tensor:
-    return torch.from_numpy(np.array(array, np.float32))

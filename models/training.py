@@ -7,8 +7,9 @@ import json
 import shutil
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,19 +18,24 @@ import torch
 from conf.settings import Settings
 from models import content
 from models.batches import ExampleSource, Survey, survey
+from models.blend import FEATURES
+from models.blend import judge as judge_order
 from models.calibration import calibrate
 from models.encoding import Catalogue, encode, read_catalogue, to_json
 from models.evaluation import Cases, holdout_cases, measure, valid_cases
 from models.fit_ranker import RankerRun, fit_ranker, new_ranker
 from models.fit_tower import TowerRun, dot_scores, fit_tower, new_tower
 from models.fitting import Fitted, Report, reproducible
-from models.measuring import measure_lists
+from models.item_item import Chosen, ItemItem, fit_item_item, item_item_judge, item_item_scores
+from models.measuring import Trial
 from models.modelfiles import Model, cpu, save_model
 from models.ranker import Ranker
 from models.tower import TwoTower
 from models.types import Floats
 
 PAST, ALL = ("train",), ("train", "valid", "holdout")
+JUDGED = 2000
+"""Validation users, at most, whose candidates are put in order."""
 PROGRESS = "progress"
 """Folder, inside the model's, of the checkpoints of a training that has not ended."""
 
@@ -97,31 +103,44 @@ def train(
     with reproducible(settings.training.threads):
         past = survey(source, PAST, len(work.catalogue))
         valid = valid_cases(source, settings.training.history, settings.training.holdout_users)
-        tower, ranker, towers, rankers = _fit(work, PAST, past, valid, None)
-        model = _model(work, tower, ranker, past, _calibrated(work, tower, ranker, past, valid), {})
-        metrics = _measure(work, model, past, holdout_cases(
+        fitted, found = _fit(work, PAST, past, valid, None)
+        model, metrics = _settled(work, _model(work, fitted, past), past, valid, holdout_cases(
             holdout, settings.training.history, settings.training.holdout_users))  # fmt: skip
 
         everything = survey(source, ALL, len(work.catalogue))
-        tower, last, _, _ = _fit(work, ALL, everything, None, (towers, rankers))
-        last.share.copy_(ranker.share)
-        last.calibration.copy_(ranker.calibration)
-        final = _model(work, tower, last, everything, model.calibrated, metrics)
+        last, _ = _fit(work, ALL, everything, None, found)
+        last.ranker.blend.copy_(model.ranker.blend)
+        last.ranker.calibration.copy_(model.ranker.calibration)
+        final = replace(_model(work, last, everything), order=model.order, calibrated=model.calibrated, metrics=metrics)
         digest = save_model(final, items, out_dir)
     shutil.rmtree(work.folder, ignore_errors=True)
     return TrainReport(metrics, work.curves, model.calibrated, work.seconds, digest)
 
 
+class _Models(NamedTuple):
+    tower: TwoTower
+    ranker: Ranker
+    item_item: ItemItem
+
+
+class _Found(NamedTuple):
+    """What validation chose of each model."""
+
+    tower: Fitted
+    ranker: Fitted
+    item_item: Chosen
+
+
 def _fit(
-    work: _Work, splits: Collection[str], seen: Survey, cases: Cases | None, found: tuple[Fitted, Fitted] | None
-) -> tuple[TwoTower, Ranker, Fitted, Fitted]:
-    """Both models on `splits`: with early stopping by `cases`, or for as long as `found` took."""
+    work: _Work, splits: Collection[str], seen: Survey, cases: Cases | None, found: _Found | None
+) -> tuple[_Models, _Found]:
+    """All models on `splits`: with early stopping and choices by `cases`, or as `found` says."""
     phase = "past" if found is None else "all"
     clock = time.monotonic()
     tower = new_tower(work.settings, seen, len(work.catalogue), len(work.tokens)).to(work.device)
     towers = fit_tower(
         tower,
-        TowerRun(work.source, splits, seen, work.catalogue, cases, found and found[0].epochs,
+        TowerRun(work.source, splits, seen, work.catalogue, cases, found and found.tower.epochs,
                  work.folder / f"tower-{phase}", work.fingerprint),
         work.settings,
         work.report,
@@ -131,42 +150,58 @@ def _fit(
     ranker = new_ranker(work.settings, seen, len(work.genres)).to(work.device)
     rankers = fit_ranker(
         ranker,
-        RankerRun(work.source, splits, seen, work.catalogue, tower, cases, found and found[1].epochs,
+        RankerRun(work.source, splits, seen, work.catalogue, tower, cases, found and found.ranker.epochs,
                   work.folder / f"ranker-{phase}", work.fingerprint),
         work.settings,
         work.report,
     )  # fmt: skip
-    _took(work, f"ranker.{phase}", clock)
+    clock = _took(work, f"ranker.{phase}", clock)
+    judge = item_item_judge(cases, len(work.catalogue)) if cases is not None and len(cases) else None
+    item_item, chosen = fit_item_item(work.source, splits, seen, work.settings, judge, found and found.item_item)
+    _took(work, f"item_item.{phase}", clock)
     work.curves |= {f"tower.{phase}": towers.curves, f"ranker.{phase}": rankers.curves}
-    return tower, ranker, towers, rankers
+    return _Models(tower, ranker, item_item), _Found(towers, rankers, chosen)
 
 
-def _calibrated(work: _Work, tower: TwoTower, ranker: Ranker, seen: Survey, cases: Cases) -> bool:
-    run = RankerRun(work.source, PAST, seen, work.catalogue, tower, cases, None, work.folder, work.fingerprint)
-    return calibrate(ranker, run, work.settings)
-
-
-def _model(
-    work: _Work, tower: TwoTower, ranker: Ranker, seen: Survey, calibrated: bool, metrics: dict[str, float]
-) -> Model:
-    cpu(tower)
-    cpu(ranker)
+def _model(work: _Work, fitted: _Models, seen: Survey) -> Model:
+    """As yet in the towers' order, not calibrated and not measured."""
+    cpu(fitted.tower)
+    cpu(fitted.ranker)
     return Model(
-        tower,
-        ranker,
+        fitted.tower,
+        fitted.ranker,
         work.tokens,
         work.genres,
         seen.vocabularies,
+        fitted.item_item,
+        FEATURES[0],
         seen.positives,
         work.settings.training.history,
-        calibrated,
-        metrics,
+        False,
+        {},
     )
 
 
-def _measure(work: _Work, model: Model, seen: Survey, cases: Cases) -> dict[str, float]:
-    """Popularity on the same examples, the towers alone over the whole catalogue, and the lists as they are stored."""
+def _settled(work: _Work, model: Model, seen: Survey, valid: Cases, cases: Cases) -> tuple[Model, dict[str, float]]:
+    """The model with the order of candidates that validation chose, calibrated; and the metrics of the hold-out."""
     clock = time.monotonic()
+    trial = Trial(model, encode(model.tower, model.ranker, work.catalogue, model.positives), work.items, work.settings)
+    pool = trial.pool(next(valid.chunks(JUDGED))) if len(valid) else None
+    metrics = {}
+    if pool is not None and len(pool):
+        verdict = judge_order(pool)
+        model.ranker.blend.copy_(torch.from_numpy(verdict.weights))
+        model = replace(model, order=verdict.kind)
+        metrics = {f"valid.{name.replace(' ', '_')}.ndcg@20": value for name, value in verdict.judged.items()}
+        work.report("order", 1, {verdict.kind: verdict.judged[verdict.kind]})
+    model = replace(model, calibrated=calibrate(trial, work.source, pool))
+    clock = _took(work, "order", clock)
+    return model, metrics | _measure(work, trial, seen, cases)
+
+
+def _measure(work: _Work, trial: Trial, seen: Survey, cases: Cases) -> dict[str, float]:
+    """Popularity on the same examples, towers and item-item model alone over the whole catalogue, the stored lists."""
+    clock, model = time.monotonic(), trial.model
     counts = seen.positives.astype(np.float32)
 
     def popularity(part: Cases) -> Floats:
@@ -174,8 +209,8 @@ def _measure(work: _Work, model: Model, seen: Survey, cases: Cases) -> dict[str,
 
     metrics = measure(cases, popularity, "popularity")
     metrics |= measure(cases, dot_scores(model.tower, work.catalogue, model.vocabularies), "two_tower")
-    encoded = encode(model.tower, model.ranker, work.catalogue, model.positives)
-    metrics |= measure_lists(model, encoded, work.items, seen.positives, cases, work.settings)
+    metrics |= measure(cases, item_item_scores(model.item_item, len(work.catalogue)), "item_item")
+    metrics |= trial.measure(cases)
     _took(work, "measure", clock)
     return metrics
 
@@ -188,6 +223,9 @@ def _took(work: _Work, stage: str, since: float) -> float:
 
 def _fingerprint(settings: Settings, items: pa.Table, tokens: list[str]) -> str:
     """Of all that decides the shapes and the course of a training, so that no other one's checkpoint is taken up."""
-    parts = {name: json.loads(getattr(settings, name).model_dump_json()) for name in ("training", "tower", "ranker")}
+    parts = {
+        name: json.loads(getattr(settings, name).model_dump_json())
+        for name in ("training", "tower", "ranker", "item_item")
+    }
     parts |= {"seed": settings.seed, "items": items.num_rows, "tokens": tokens}
     return hashlib.sha256(to_json(parts).encode()).hexdigest()

@@ -22,7 +22,7 @@ DEV_NOTICE = "Function `dev_command` is superseded"
 """`dagster dev` announces `dg dev`, which wants a project layout of its own and no workspace.yaml."""
 CUTOFFS = (10, 20, 50)
 MEASURES = ("recall", "ndcg", "mrr")
-MODELS = ("popularity", "two_tower", "lists")
+MODELS = ("popularity", "two_tower", "item_item", "lists")
 
 
 @click.command()

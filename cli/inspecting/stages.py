@@ -8,9 +8,7 @@ import numpy as np
 import torch
 
 from models import candidates
-from models.batches import profile_numbers
-from models.ranker import UserSide, genre_shares
-from models.scoring import LOGIT_LIMIT, SPARE, Scorer, order_key, padded
+from models.scoring import Scorer, order_key, padded
 from models.types import LOGIT_GRID, Bytes, Filters, Floats, Ints, UserBatch
 
 
@@ -54,22 +52,18 @@ class StagedScorer(Scorer):
     def trace(self, users: UserBatch, filters: Filters, item_no: int) -> Stages:
         """users, filters: of one user."""
         users, filters = padded(users, filters, 0, self.retrieval.batch_users)
-        history = torch.from_numpy(users.history.astype(np.int64))
-        profile = torch.from_numpy(profile_numbers(users.profile, self.model.vocabularies))
-        watches = torch.from_numpy(users.watches)
-        vectors = self.model.tower.users(self.inputs, history, profile, watches)
-        found = self.index.search(vectors.numpy(), self.retrieval.ann + SPARE)
-        near = candidates.compact(np.where(self._eligible(found, filters), found, -1), self.retrieval.ann)
-        keys = self._candidates(users.history, found, filters)
+        known = self.ranking.known(users)
+        vector = known.side.vectors.numpy()[0]
+        near = self.nearest(known, filters)
+        keys = self._candidates(known, filters)
         numbers = candidates.items_of(keys)
-        logit_q = self._grid(UserSide(vectors, genre_shares(history, self.genres), profile, watches), numbers)
+        logit_q = self._grid(known, numbers)
         place = _place(numbers[0], item_no)
         if place is None:
             # In the stead of another one, for the same product of another shape differs in its last bits.
             instead = numbers.copy()
             instead[0, -1] = item_no
-            side = UserSide(vectors, genre_shares(history, self.genres), profile, watches)
-            own = int(self._grid(side, instead)[0, -1])
+            own = int(self._grid(known, instead)[0, -1])
         else:
             own = int(logit_q[0, place])
         there = numbers[0] >= 0
@@ -79,10 +73,10 @@ class StagedScorer(Scorer):
         made = made[made >= 0]
         genre = self.catalogue.primary_genre[item_no]
         kind = candidates.unpack(keys)
-        product = float(self.encoded.vectors[item_no] @ vectors.numpy()[0])
+        product = float(self.encoded.vectors[item_no] @ vector)
         return Stages(
             product=product,
-            nearest=self._nearest(vectors.numpy()[0], item_no),
+            nearest=self._nearest(vector, item_no),
             ann=_place(near[0], item_no),
             similar=self._similar(users.history, item_no),
             genres=self._genres(filters.genre_weights[0], item_no),
@@ -96,10 +90,6 @@ class StagedScorer(Scorer):
             kept_of_genre=int((self.catalogue.primary_genre[made] == genre).sum()),
             made=tuple(made.tolist()),
         )
-
-    def _grid(self, side: UserSide, numbers: Ints) -> Ints:
-        logits = self._logits(side, torch.from_numpy(np.maximum(numbers, 0).astype(np.int64)))
-        return np.rint(np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT) * LOGIT_GRID).astype(np.int32)
 
     def _nearest(self, vector: Floats, item_no: int) -> int | None:
         if not self.live[item_no]:

@@ -22,6 +22,8 @@ from jobs.artefact import artefact_content
 from jobs.manifests import Scored, encoded_folder, save
 from jobs.score import Inputs, _score_batch
 from jobs.tables import ITEMS, USER_FEATURES, USERS
+from models.cowatch import CoWatched
+from models.item_item import ItemItem
 from models.modelfiles import Model, encode_items, save_model
 from models.ranker import Ranker, RankerShape
 from models.tower import TowerShape, TwoTower
@@ -57,12 +59,16 @@ def genre_of(number: int) -> str:
 def model() -> Model:
     torch.manual_seed(0)
     nobody = (0,) * len(PROFILE)
+    nothing, silent = np.full((FILMS, 1), -1, np.int32), np.zeros((FILMS, 1), np.float32)
+    near = CoWatched(np.zeros(FILMS, np.float32), nothing, silent)
     return Model(
         tower=TwoTower(TowerShape(FILMS, 0, nobody, 16, (8,), 0.0)).eval().requires_grad_(False),
         ranker=Ranker(RankerShape(16, 2, nobody, 2, 2, (8,), 0.0)).eval().requires_grad_(False),
         tokens=[],
         genres=["Space", "Love"],
         vocabularies={**{name: [] for name in PROFILE}, "page": ["home"]},
+        item_item=ItemItem(nothing, silent, 1.0, near),
+        order="two_tower",
         positives=np.ones(FILMS, np.int64),
         history=10,
         calibrated=False,

@@ -23,8 +23,13 @@ def lists(similar=None, by_genre=None, trending=(), new=(), popular=()):
     )
 
 
+def nothing(history):
+    empty = np.zeros((len(history), 0), np.int32)
+    return empty, empty
+
+
 def gather(history, nearest, given_lists, weights=NOBODY):
-    keys = candidates.gather(history, nearest, weights, given_lists, RETRIEVAL)
+    keys = candidates.gather(history, nearest, nothing(history), weights, given_lists, RETRIEVAL)
     found = candidates.unpack(keys)
     size = int((found.item_no[0] >= 0).sum())
     return list(
@@ -76,7 +81,7 @@ def test_no_candidate_comes_twice_and_none_is_lost(data):
     history, nearest = draw(3, 4), draw(3, 5)
     given_lists = CandidateLists(draw(10, 3), draw(2, 3), draw(2), draw(2), draw(2))
     weights = np.array([[0, 1], [1, 1], [0, 0]], np.float32)
-    found = candidates.items_of(candidates.gather(history, nearest, weights, given_lists, RETRIEVAL))
+    found = candidates.items_of(candidates.gather(history, nearest, nothing(history), weights, given_lists, RETRIEVAL))
     for user in range(3):
         expected = {*nearest[user], *given_lists.trending, *given_lists.new}
         expected |= {item for watch in history[user] if watch >= 0 for item in given_lists.similar[watch]}
@@ -87,7 +92,7 @@ def test_no_candidate_comes_twice_and_none_is_lost(data):
 
 
 def test_filling_adds_the_most_popular_that_are_eligible_and_not_there_yet():
-    keys = candidates.gather(row(-1), row(3, 7), NOBODY, lists(), RETRIEVAL)
+    keys = candidates.gather(row(-1), row(3, 7), nothing(row(-1)), NOBODY, lists(), RETRIEVAL)
     keys = candidates.keep(keys, keys != candidates.NOTHING, 8)
     popular = np.array([7, 5, 4, 2], np.int32)
     filled = candidates.fill(keys, popular, np.array([[True, False, True, True]]), 3)

@@ -30,16 +30,6 @@ def test_untrained_it_ranks_as_the_towers_do_and_contexts_say_nothing():
     assert not ranker.context_rows(*(torch.zeros(3, dtype=torch.long) for _ in range(3))).any()
 
 
-def test_a_share_of_nothing_gives_back_the_inner_product():
-    ranker = Ranker(SHAPE).eval()
-    torch.nn.init.normal_(ranker.last.weight)
-    torch.nn.init.constant_(ranker.dot_scale, 2.0)
-    user, item = sides()
-    assert not torch.allclose(ranker.deep(user, item), dot(user, item))
-    ranker.share.fill_(0)
-    assert torch.equal(ranker.deep(user, item), dot(user, item))
-
-
 def test_an_items_unknown_popularity_is_not_read():
     _, item = sides()
     unknown = ItemSide(item.vectors, item.genres, item.popularity, torch.zeros_like(item.popularity), item.years)

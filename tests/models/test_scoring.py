@@ -29,8 +29,8 @@ def encoded(model, world):
 
 
 @pytest.fixture(scope="module")
-def lists(encoded, small):
-    return counted_lists(encoded.vectors, encoded.genres, np.arange(ITEMS, 0, -1), small)
+def lists(model, encoded, small):
+    return counted_lists(encoded.vectors, encoded.genres, np.arange(ITEMS, 0, -1), model.item_item.near, small)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,9 @@ def test_short_lists_are_filled_from_the_popular_ones(model, encoded, small):
     lists = CandidateLists(np.full((ITEMS, 5), -1, np.int32), np.full((2, 5), -1, np.int32), nothing, nothing,
                            np.arange(ITEMS, dtype=np.int32))  # fmt: skip
     retrieval = small.retrieval.model_copy(update={"ann": 4})
-    scorer = Scorer(model, encoded, open_catalogue(encoded.genres), lists, retrieval, NOW)
+    silent = replace(model.item_item, weights=np.zeros_like(model.item_item.weights))
+    alone = replace(model, item_item=silent)
+    scorer = Scorer(alone, encoded, open_catalogue(encoded.genres), lists, retrieval, NOW)
     found = scorer.score(users_of([[0, 1]]), filters_of([[0, 1]], encoded))
     assert len(set(found.item_no[0])) == 10
     assert (found.source[0] == Source.ANN).sum() == 4
@@ -96,7 +98,7 @@ def test_one_genre_fills_no_more_than_its_share_while_others_last(model, encoded
     assert (np.diff(found.logit_q[0]) <= 0).all()
 
 
-def test_reasons_are_true(scorer, encoded, lists):
+def test_reasons_are_true(scorer, model, encoded, lists):
     histories = [[0, 1, 2, 3, 4, 5], [16, 20, 22]]
     filters = replace(filters_of(histories, encoded))
     found = scorer.score(users_of(histories), filters)
@@ -105,7 +107,9 @@ def test_reasons_are_true(scorer, encoded, lists):
         newest = history[::-1]
         for item, source, anchor in zip(found.item_no[row], found.source[row], found.anchor[row], strict=True):
             if source == Source.SIMILAR:
-                assert item in lists.similar[newest[anchor]]
+                watched = newest[anchor]
+                speaks_for = model.item_item.items[watched][model.item_item.weights[watched] > 0]
+                assert item in lists.similar[watched] or item in speaks_for
             elif source == Source.GENRE:
                 assert filters.genre_weights[row, anchor] > 0.3
                 assert item in lists.by_genre[anchor]

@@ -23,7 +23,9 @@ def test_two_fits_give_the_same_bytes_and_beat_popularity(world, small, trained,
     assert files(tmp_path / "again") == files(trained)
     assert report.metrics["popularity.recall@10"] < 0.6
     assert report.metrics["two_tower.recall@10"] > 0.9
+    assert report.metrics["item_item.recall@10"] > 0.9
     assert report.metrics["lists.recall@10"] > 0.9
+    assert f"valid.{load_model(trained).order.replace(' ', '_')}.ndcg@20" in report.metrics
     assert not report.calibrated
     assert len(report.curves["tower.past"]["loss"]) + 1 == len(report.curves["tower.past"]["valid"])
 
@@ -53,7 +55,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_files(world, small, tr
 
 def test_no_file_is_a_pickle(trained):
     assert sorted(path.suffix for path in trained.iterdir()) == sorted(
-        [".json", ".faiss", ".safetensors", ".safetensors"] + [".npy"] * 6
+        [".json", ".faiss", ".safetensors", ".safetensors"] + [".npy"] * 11
     )
 
 
