@@ -12,7 +12,7 @@ import click
 
 from bench import peers_implicit
 from bench.lines import progress
-from bench.peers import OWN, REFERENCE, Peer, chosen, rank
+from bench.peers import OWN, REFERENCE, chosen, rank
 from bench.relevance import pipeline
 from bench.relevance.interactions import Interactions, read
 from bench.relevance.measuring import SHOWN, Measured, System, accuracy

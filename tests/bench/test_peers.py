@@ -69,7 +69,7 @@ def test_parameters_are_chosen_by_what_places_the_later_part_of_the_training_fir
 
 @pytest.mark.parametrize("peer", peers_implicit.PEERS, ids=lambda peer: peer.name)
 def test_factors_tell_the_groups_apart_and_a_seed_repeats_them(peer):
-    params = {**peer.grid[0], "factors": 4, "iterations": 200}
+    params = {**peer.grid[0], "factors": 4, "rate": 0.1, "iterations": 200}
     scores = peer.fit(GROUPS, params, 3)(np.arange(6))
     own = np.arange(10) % 2 == np.array([[0], [0], [0], [1], [1], [1]])
     known = np.arange(10) < 8
