@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from bench import offpolicy
 from bench.lift import Lift, Totals, between, paired, totals
 from bench.lines import emit, progress
 from bench.timeline import Timeline
+from conf.hours import Hour
 from conf.rules import Rules, load_rules
 from jobs.tables import EVENTS
 from serving.request import POPULAR, assigned
@@ -58,15 +60,18 @@ class Plan:
 @click.option("--days", default=4, show_default=True, type=click.IntRange(min=1), help="Days that are played.")
 @click.option("--runs", default=2, show_default=True, type=click.IntRange(1, 24), help="Hours that are run each day.")
 @click.option("--holdout", default=0.2, show_default=True, type=click.FloatRange(0, 1), help="Share of the holdout.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A setting of the pipeline. Repeatable.")
 @click.option("--offpolicy", "estimators", is_flag=True, help="Measure the off-policy estimators, and nothing else.")
-def main(users: int, items: int, days: int, runs: int, holdout: float, estimators: bool) -> None:
+def main(
+    users: int, items: int, days: int, runs: int, holdout: float, overrides: tuple[str, ...], estimators: bool
+) -> None:
     if estimators:
         offpolicy.measure()
         return
-    measure(Plan(users, items, days, runs, holdout))
+    measure(Plan(users, items, days, runs, holdout), overrides)
 
 
-def measure(plan: Plan, overrides: tuple[str, ...] = ()) -> None:
+def measure(plan: Plan, overrides: tuple[str, ...]) -> None:
     """Play the days twice and print what came of them."""
     world = imagine(plan.users, plan.items, RECORD_DAYS, SEED, end=END, ahead=plan.days)
     with tempfile.TemporaryDirectory(prefix="topshelf-bench-") as name, ExitStack() as stack:
@@ -103,10 +108,12 @@ def play(plan: Plan, world: World, timeline: Timeline, train: bool) -> Outcome:
     before = timeline.lake().read(EVENTS).count()
     pause = timedelta(days=1) / plan.runs
     for number in range(1, plan.days * plan.runs + 1):
-        until = END + number * pause
+        until = Hour.of(END + number * pause).start
         with timeline.served() as api:
             visitors.play(api, int(until.timestamp() * 1000))
-        progress(f"{timeline.settings.home.name}, until {until:%Y-%m-%d %H:%M}: {visitors.told:,} events")
+        so_far, name = visitors.outcome(), timeline.settings.home.name
+        clicks, seen = int(so_far.clicks.sum()), int(so_far.impressions.sum())
+        progress(f"{name}, until {until:%Y-%m-%d %H:%M}: {clicks:,} clicks on {seen:,} impressions")
         timeline.run(until, train and number % plan.runs == 0)
     arrived = timeline.lake().read(EVENTS).count() - before
     if arrived != visitors.told:
@@ -122,6 +129,8 @@ def report(plan: Plan, held: NDArray[np.bool_], mine: Outcome, without: Outcome)
         here, there = totals(mine, plan.users, *bounds), totals(without, plan.users, *bounds)
         rates = [_rate(group) for group in (here.of(~held), here.of(held), there.of(~held))]
         progress(f"day {day + 1}: CTR {rates[0]:.4f}, holdout {rates[1]:.4f}, without Topshelf {rates[2]:.4f}")
+    sources = Counter(source for source, user in zip(mine.source, mine.user, strict=True) if source and not held[user])
+    progress(f"pages of those who see Topshelf: {dict(sources.most_common())}")
     here, there = totals(mine, plan.users), totals(without, plan.users)
     ours, holdout, theirs = here.of(~held), here.of(held), there.of(~held)
     _print("ctr", "clicks per impression", len(ours.clicks), between(ctr(ours), ctr(holdout)), HOLDOUT)

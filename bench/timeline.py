@@ -40,8 +40,6 @@ SPARK = {
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
-_RUN_AFTER = timedelta(minutes=5)
-"""When the schedule starts an hour after its end."""
 _TOKEN_HOURS = 24 * 365
 
 
@@ -87,14 +85,15 @@ class Timeline:
     def run(self, until: datetime, train: bool) -> None:
         """What the schedules run for the hour that ends at `until`; first, with `train`, the day of that hour.
 
-        The log is drained in the last second of the hour, as `topshelf ingest` every few minutes would have it.
+        The log is drained in the last second of the hour, as `topshelf ingest` every few minutes would have it, and the
+        run takes no time: who comes next finds its lists.
         """
         hour = Hour.of(until - timedelta(hours=1))
         self.clock.set(until.timestamp() - 1)
         settings, lake = self.settings, self.lake()
         with closing(open_eventlog_reader(settings)) as reader:
             ingest.run(lake, reader, settings.eventlog_path, self._given.now)
-        self.clock.set((until + _RUN_AFTER).timestamp())
+        self.clock.set(until.timestamp())
         prepare_instance(settings)
         definitions = build(settings)
         with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from bench import ctr
-from bench.clock import Clock
 from bench.lift import between, paired, totals
 from sim.visitors import Outcome
 
@@ -82,10 +81,3 @@ def test_only_the_share_of_the_holdout_differs_from_the_rules():
     rules, given = ctr.load_rules(), ctr.with_baseline(0.25)
     assert given.baseline.share == 0.25
     assert given.model_copy(update={"baseline": rules.baseline}) == rules
-
-
-def test_a_clock_is_one_for_all_who_open_it(tmp_path):
-    mine, theirs = Clock(tmp_path / "clock"), Clock(tmp_path / "clock")
-    assert theirs() == 0
-    mine.set(1234.5)
-    assert theirs() == 1234.5
