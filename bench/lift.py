@@ -79,7 +79,8 @@ def paired(ours: Rate, theirs: Rate) -> Lift:
 def _influence(rate: Rate) -> Floats:
     """(n,) what each user adds to the logarithm of the rate."""
     above, below = rate
-    return above / above.sum() - below / below.sum()
+    influence: Floats = above / above.sum() - below / below.sum()
+    return influence
 
 
 def _error(influence: Floats) -> float:

@@ -31,7 +31,7 @@ from serving.secrets import token_secret
 from sim.client import HttpApi
 from stores.opening import open_eventlog_reader
 
-SPARK = {
+_CONF = {
     # Many small queries over little data: compiling and replanning them costs more than running them as they are.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
@@ -40,6 +40,7 @@ SPARK = {
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
+SPARK = ("spark.driver_memory=2g", "spark.shuffle_partitions=2", f"spark.conf={json.dumps(_CONF)}")
 _TOKEN_HOURS = 24 * 365
 
 
@@ -65,7 +66,7 @@ class Timeline:
         home.mkdir(parents=True, exist_ok=True)
         self.clock = Clock(home / CLOCK_FILE)
         self.rules = rules
-        self._given = SetTime(home=str(home), overrides=[f"spark.conf={json.dumps(SPARK)}", *overrides])
+        self._given = SetTime(home=str(home), overrides=[*SPARK, *overrides])
 
     @property
     def settings(self) -> Settings:
