@@ -17,6 +17,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import offpolicy
-from bench.lift import Lift, Totals, between, paired, totals
+from bench.lift import Lift, Rate, Totals, between, paired, totals
 from bench.lines import emit, progress
 from bench.timeline import Timeline
 from conf.hours import Hour
@@ -43,6 +44,13 @@ RECORD_DAYS = 30
 SEED = 17
 HOLDOUT = "popularity holdout"
 WITHOUT = "the same users without Topshelf"
+
+
+RATES: tuple[tuple[str, str, Callable[[Totals], Rate]], ...] = (
+    ("ctr", "clicks per impression", lambda group: (group.clicks, group.impressions)),
+    ("watch_rate", "watches per impression", lambda group: (group.watches, group.impressions)),
+    ("watch_time", "minutes a visit", lambda group: (group.minutes, group.visits)),
+)
 
 
 @dataclass(frozen=True)
@@ -101,20 +109,25 @@ def with_baseline(share: float) -> Rules:
 def play(plan: Plan, world: World, timeline: Timeline, train: bool) -> Outcome:
     """The days, with `plan.runs` hours run in each; at the end of each day its training, too, where wanted.
 
+    Nothing is run at the very end, for nobody would see it.
+
     Raises:
         SystemExit: an event that the service confirmed is not in the table, or one is that nobody sent.
     """
     visitors = Visitors(world, plan.days, timeline.set_ms)
     before = timeline.lake().read(EVENTS).count()
     pause = timedelta(days=1) / plan.runs
-    for number in range(1, plan.days * plan.runs + 1):
+    count = plan.days * plan.runs
+    for number in range(1, count + 1):
         until = Hour.of(END + number * pause).start
         with timeline.served() as api:
             visitors.play(api, int(until.timestamp() * 1000))
         so_far, name = visitors.outcome(), timeline.settings.home.name
         clicks, seen = int(so_far.clicks.sum()), int(so_far.impressions.sum())
         progress(f"{name}, until {until:%Y-%m-%d %H:%M}: {clicks:,} clicks on {seen:,} impressions")
-        timeline.run(until, train and number % plan.runs == 0)
+        if number < count:
+            timeline.run(until, train and number % plan.runs == 0)
+    timeline.drain(until)
     arrived = timeline.lake().read(EVENTS).count() - before
     if arrived != visitors.told:
         raise SystemExit(f"{visitors.told} events were confirmed and {arrived} arrived in the table")
@@ -133,20 +146,11 @@ def report(plan: Plan, held: NDArray[np.bool_], mine: Outcome, without: Outcome)
     progress(f"pages of those who see Topshelf: {dict(sources.most_common())}")
     here, there = totals(mine, plan.users), totals(without, plan.users)
     ours, holdout, theirs = here.of(~held), here.of(held), there.of(~held)
-    _print("ctr", "clicks per impression", len(ours.clicks), between(ctr(ours), ctr(holdout)), HOLDOUT)
-    _print("ctr", "clicks per impression", len(ours.clicks), paired(ctr(ours), ctr(theirs)), WITHOUT)
-    _print("watch_time", "minutes a visit", len(ours.clicks), between(watched(ours), watched(holdout)), HOLDOUT)
-    _print("watch_time", "minutes a visit", len(ours.clicks), paired(watched(ours), watched(theirs)), WITHOUT)
-    same = paired(ctr(holdout), ctr(there.of(held)))
-    _print("ctr.holdout", "clicks per impression", len(holdout.clicks), same, WITHOUT)
-
-
-def ctr(group: Totals) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    return group.clicks, group.impressions
-
-
-def watched(group: Totals) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    return group.minutes, group.visits
+    for case, unit, rate in RATES:
+        _print(case, unit, len(ours.clicks), between(rate(ours), rate(holdout)), HOLDOUT)
+        _print(case, unit, len(ours.clicks), paired(rate(ours), rate(theirs)), WITHOUT)
+    case, unit, rate = RATES[0]
+    _print(f"{case}.holdout", unit, len(holdout.clicks), paired(rate(holdout), rate(there.of(held))), WITHOUT)
 
 
 def _rate(group: Totals) -> float:

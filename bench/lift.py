@@ -24,12 +24,15 @@ class Totals:
 
     impressions: Floats
     clicks: Floats
+    watches: Floats
     visits: Floats
     minutes: Floats
     """Watched."""
 
     def of(self, users: NDArray[np.bool_]) -> Totals:
-        return Totals(self.impressions[users], self.clicks[users], self.visits[users], self.minutes[users])
+        return Totals(
+            self.impressions[users], self.clicks[users], self.watches[users], self.visits[users], self.minutes[users]
+        )
 
 
 class Lift(NamedTuple):
@@ -56,6 +59,7 @@ def totals(outcome: Outcome, users: int, since: int = 0, until: int | None = Non
     return Totals(
         total(outcome.impressions),
         total(outcome.clicks),
+        total(outcome.watches),
         total(np.ones_like(outcome.user)),
         total(outcome.seconds) / 60,
     )

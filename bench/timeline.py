@@ -83,17 +83,20 @@ class Timeline:
         self.clock.set(now.timestamp())
         import_data(self.lake(), folder, self.settings, now, profile="live")
 
+    def drain(self, until: datetime) -> None:
+        """Ingest in the last second before `until`, as `topshelf ingest` every few minutes would."""
+        self.clock.set(until.timestamp() - 1)
+        settings = self.settings
+        with closing(open_eventlog_reader(settings)) as reader:
+            ingest.run(self.lake(), reader, settings.eventlog_path, self._given.now)
+
     def run(self, until: datetime, train: bool) -> None:
         """What the schedules run for the hour that ends at `until`; first, with `train`, the day of that hour.
 
-        The log is drained in the last second of the hour, as `topshelf ingest` every few minutes would have it, and the
-        run takes no time: who comes next finds its lists.
+        The run takes no time: who comes next finds its lists.
         """
-        hour = Hour.of(until - timedelta(hours=1))
-        self.clock.set(until.timestamp() - 1)
-        settings, lake = self.settings, self.lake()
-        with closing(open_eventlog_reader(settings)) as reader:
-            ingest.run(lake, reader, settings.eventlog_path, self._given.now)
+        hour, settings = Hour.of(until - timedelta(hours=1)), self.settings
+        self.drain(until)
         self.clock.set(until.timestamp())
         prepare_instance(settings)
         definitions = build(settings)

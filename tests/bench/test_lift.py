@@ -25,6 +25,7 @@ def test_visits_add_up_by_user():
     found = totals(outcome([2, 0, 2], [1, 0, 2], seconds=[60, 0, 120]), users=4)
     assert found.clicks.tolist() == [0, 0, 3, 0]
     assert found.impressions.tolist() == [10, 0, 20, 0]
+    assert found.watches.tolist() == [1, 0, 2, 0]
     assert found.visits.tolist() == [1, 0, 2, 0]
     assert found.minutes.tolist() == [0, 0, 3, 0]
 
@@ -70,8 +71,10 @@ def test_the_report_has_both_peers_and_the_holdout_s_own_check(capsys):
     ctr.report(plan, held, outcome([0, 1, 2, 3], [4, 4, 2, 2]), outcome([0, 1, 2, 3], [2, 2, 2, 2]))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["case"], line["peer"], line["ratio"]) for line in lines] == [
-        ("ctr", ctr.HOLDOUT, 2), ("ctr", ctr.WITHOUT, 2), ("watch_time", ctr.HOLDOUT, 1),
-        ("watch_time", ctr.WITHOUT, 1), ("ctr.holdout", ctr.WITHOUT, 1),
+        ("ctr", ctr.HOLDOUT, 2), ("ctr", ctr.WITHOUT, 2),
+        ("watch_rate", ctr.HOLDOUT, 1), ("watch_rate", ctr.WITHOUT, 1),
+        ("watch_time", ctr.HOLDOUT, 1), ("watch_time", ctr.WITHOUT, 1),
+        ("ctr.holdout", ctr.WITHOUT, 1),
     ]  # fmt: skip
     assert lines[0]["value"] == 0.4
     assert lines[0]["spread"] == [2, 2]
