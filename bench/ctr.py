@@ -48,6 +48,7 @@ WITHOUT = "the same users without Topshelf"
 
 RATES: tuple[tuple[str, str, Callable[[Totals], Rate]], ...] = (
     ("ctr", "clicks per impression", lambda group: (group.clicks, group.impressions)),
+    ("ctr.first", "first clicks per impression", lambda group: (group.first_clicks, group.impressions)),
     ("watch_rate", "watches per impression", lambda group: (group.watches, group.impressions)),
     ("watch_time", "minutes a visit", lambda group: (group.minutes, group.visits)),
 )

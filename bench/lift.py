@@ -24,6 +24,8 @@ class Totals:
 
     impressions: Floats
     clicks: Floats
+    first_clicks: Floats
+    """On titles that the user had not clicked before."""
     watches: Floats
     visits: Floats
     minutes: Floats
@@ -31,7 +33,12 @@ class Totals:
 
     def of(self, users: NDArray[np.bool_]) -> Totals:
         return Totals(
-            self.impressions[users], self.clicks[users], self.watches[users], self.visits[users], self.minutes[users]
+            self.impressions[users],
+            self.clicks[users],
+            self.first_clicks[users],
+            self.watches[users],
+            self.visits[users],
+            self.minutes[users],
         )
 
 
@@ -59,6 +66,7 @@ def totals(outcome: Outcome, users: int, since: int = 0, until: int | None = Non
     return Totals(
         total(outcome.impressions),
         total(outcome.clicks),
+        total(outcome.first_clicks),
         total(outcome.watches),
         total(np.ones_like(outcome.user)),
         total(outcome.seconds) / 60,

@@ -48,6 +48,8 @@ class _Pending:
     visit: int = field(compare=False)
     page: Page = field(compare=False)
     deeds: Log = field(compare=False)
+    known: frozenset[int] = field(compare=False)
+    """What of the page the user had clicked before, as `Visitors._pairs` numbers it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Outcome:
     """ms since 1970."""
     impressions: Ints
     clicks: Ints
+    first_clicks: Ints
+    """Those of them on titles that the user had not clicked before."""
     watches: Ints
     seconds: Ints
     """Watched."""
@@ -87,6 +91,7 @@ class Visitors:
         self._clicked = set(self._pairs(clicks).tolist())
         self._next, self._pending, self._told = 0, list[_Pending](), 0
         self._sums = np.zeros((len(self.sessions.user), len(TYPES)), np.int64)
+        self._first = np.zeros(len(self.sessions.user), np.int64)
         self._seconds = np.zeros(len(self.sessions.user), np.int64)
         self._source = [""] * len(self.sessions.user)
 
@@ -108,8 +113,8 @@ class Visitors:
         """As far as it was played."""
         counts = self._sums
         return Outcome(
-            self.sessions.user, self.sessions.begin, counts[:, IMPRESSION], counts[:, CLICK], counts[:, WATCH],
-            self._seconds, self._source,
+            self.sessions.user, self.sessions.begin, counts[:, IMPRESSION], counts[:, CLICK], self._first,
+            counts[:, WATCH], self._seconds, self._source,
         )  # fmt: skip
 
     @property
@@ -134,9 +139,9 @@ class Visitors:
         rng = np.random.default_rng([world.seed, 2, visit])
         done = act(rng, world.catalogue, shown, appeal, self.sessions.page[shown.session], before)
         self._clicked.update(self._pairs(done.where(done.kind == CLICK)).tolist())
-        self._put_off(visit, page, done)
+        self._put_off(visit, page, done, frozenset(pairs[before].tolist()))
 
-    def _put_off(self, visit: int, page: Page, done: Log) -> None:
+    def _put_off(self, visit: int, page: Page, done: Log, known: frozenset[int]) -> None:
         """Impressions are told together, once the last item is in view; every other deed when it has happened."""
         done = done.where(np.argsort(done.time, kind="stable"))
         seen = done.kind == IMPRESSION
@@ -144,13 +149,15 @@ class Visitors:
         for part in parts:
             if len(part.time):
                 self._told += 1
-                heapq.heappush(self._pending, _Pending(int(part.time[-1]), self._told, visit, page, part))
+                heapq.heappush(self._pending, _Pending(int(part.time[-1]), self._told, visit, page, part, known))
 
     def _tell(self, api: Api, pending: _Pending) -> None:
         self._set_clock(pending.time)
         visit, deeds = pending.visit, pending.deeds
         api.tell(self._user_ids[self.sessions.user[visit]], self._events(visit, pending.page, deeds))
         self._sums[visit] += np.bincount(deeds.kind, minlength=len(TYPES))
+        clicked = self._pairs(deeds.where(deeds.kind == CLICK)).tolist()
+        self._first[visit] += sum(pair not in pending.known for pair in clicked)
         self._seconds[visit] += int(deeds.seconds[deeds.kind == WATCH].sum())
 
     def _events(self, visit: int, page: Page, deeds: Log) -> list[dict[str, Any]]:

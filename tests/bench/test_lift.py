@@ -17,7 +17,7 @@ START = int(ctr.END.timestamp() * 1000)
 
 def outcome(user, clicks, impressions=10, seconds=60, begin=START):
     count = len(user)
-    numbers = [np.broadcast_to(values, count) for values in (begin, impressions, clicks, 1, seconds)]
+    numbers = [np.broadcast_to(values, count) for values in (begin, impressions, clicks, clicks, 1, seconds)]
     return Outcome(np.array(user), *numbers, ["popular"] * count)
 
 
@@ -72,6 +72,7 @@ def test_the_report_has_both_peers_and_the_holdout_s_own_check(capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["case"], line["peer"], line["ratio"]) for line in lines] == [
         ("ctr", ctr.HOLDOUT, 2), ("ctr", ctr.WITHOUT, 2),
+        ("ctr.first", ctr.HOLDOUT, 2), ("ctr.first", ctr.WITHOUT, 2),
         ("watch_rate", ctr.HOLDOUT, 1), ("watch_rate", ctr.WITHOUT, 1),
         ("watch_time", ctr.HOLDOUT, 1), ("watch_time", ctr.WITHOUT, 1),
         ("ctr.holdout", ctr.WITHOUT, 1),

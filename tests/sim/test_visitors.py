@@ -119,7 +119,9 @@ def test_a_title_that_suits_is_clicked_more_by_the_same_visitors(world: World) -
 
 
 def test_who_had_clicked_a_title_before_seldom_watches_it(world: World, items: list[str]) -> None:
-    service, _ = visited(world, items[:3], 2)
+    service, visitors = visited(world, items[:3], 2)
+    outcome = visitors.outcome()
+    assert 0 < outcome.first_clicks.sum() < 0.9 * outcome.clicks.sum()
     watched = [
         (user_id, event["item_id"])
         for _, _, user_id, events in service.requests
