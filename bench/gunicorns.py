@@ -52,7 +52,7 @@ def gunicorn(settings: Settings, rules: Rules, app: str | None = None) -> Iterat
             command, env=launch.environment, pass_fds=[launch.listener.fileno()], stdout=log, stderr=log
         )
     try:
-        _wait(process, launch.url + ("/readyz" if app is None else "/"))
+        _wait(process, launch.url + ("/" if app == HELLO else "/readyz"))
         url = urlsplit(launch.url)
         assert url.hostname is not None  # we made the address
         assert url.port is not None

@@ -15,13 +15,16 @@ def emit(
     n: int,
     peer: str | None = None,
     peer_values: Sequence[float] = (),
+    interval: tuple[float, float] | None = None,
 ) -> None:
     """Print a case. values and peer_values are pairs, measured in turn; the ratio is the median of the pairs'.
 
-    n: what was counted in each measurement, such as rows.
+    Args:
+        n: what was counted in each measurement, such as rows.
+        interval: where it was measured once, of the ratio (of the value, without a peer), in place of the spread.
     """
     ratios = [mine / theirs for mine, theirs in zip(values, peer_values, strict=True)] if peer is not None else []
-    spread = ratios or list(values)
+    spread = interval or ratios or list(values)
     line = {
         "case": case,
         "value": _round(statistics.median(values)),

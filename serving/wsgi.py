@@ -6,6 +6,7 @@ import atexit
 import os
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,8 +33,11 @@ def preload(folder: str) -> None:
     open_reader(_settings(folder))
 
 
-def build(folder: str) -> Flask:
-    """The app for the settings and rules that `topshelf serve` left in `folder`. Starts with the store down."""
+def build(folder: str, clock: Callable[[], float] = time.time) -> Flask:
+    """The app for the settings and rules that `topshelf serve` left in `folder`. Starts with the store down.
+
+    clock: epoch seconds.
+    """
     settings = _settings(folder)
     rules = Rules.model_validate_json((Path(folder) / RULES_FILE).read_bytes())
     metrics = Metrics()
@@ -52,11 +56,11 @@ def build(folder: str) -> Flask:
         store=reader,
         follower=follower,
         sessions=open_sessions(settings),
-        eventlog=open_eventlog(settings, writer, time.time),
+        eventlog=open_eventlog(settings, writer, clock),
         settings=settings,
         rules=rules,
         secret=token_secret(settings),
-        clock=time.time,
+        clock=clock,
         metrics=metrics,
         searcher=Searcher(metrics),
         shown=shown,

@@ -59,6 +59,22 @@ class Sessions:
     page: Ints
     device: Ints
 
+    def where(self, keep: NDArray[np.bool_] | Ints) -> Sessions:
+        return Sessions(self.user[keep], self.begin[keep], self.page[keep], self.device[keep])
+
+
+@dataclass(frozen=True)
+class Moods:
+    """What decides, beside user and item, how much an item appeals."""
+
+    by_daypart: Floats
+    """(4, genres)."""
+    by_weekend: Floats
+    """(2, genres): on weekdays, at weekends."""
+    mean: float
+    """Of the match of taste and item over all that the record shows; `spread` is its standard deviation."""
+    spread: float
+
 
 def examined(position: Ints) -> Floats:
     """Chance that a user looks at a position of a row at all."""
@@ -67,7 +83,7 @@ def examined(position: Ints) -> Floats:
 
 def make_sessions(rng: np.random.Generator, audience: Audience, start: int, end: int) -> Sessions:
     """Sessions in the users' habitual hours, after their account began."""
-    begins = np.maximum(audience.joined, start)
+    begins = np.clip(audience.joined, start, end)
     count = rng.poisson(audience.sessions_per_day * (end - begins) / DAY_MS)
     user = np.repeat(np.arange(len(audience)), count)
     tries = begins[user, None] + (rng.random((len(user), _TIMES_TRIED)) * (end - begins[user, None])).astype(np.int64)
@@ -83,29 +99,55 @@ def weekday(moment: Ints) -> Ints:
     return (moment // DAY_MS + 3) % 7
 
 
-def make_log(rng: np.random.Generator, audience: Audience, catalogue: Catalogue, sessions: Sessions, end: int) -> Log:
-    """Every event, ordered by time, none outside its item's licence and none at `end` or after."""
+def make_log(
+    rng: np.random.Generator, audience: Audience, catalogue: Catalogue, sessions: Sessions, end: int
+) -> tuple[Log, Moods]:
+    """Every event, ordered by time, none outside its item's licence and none at `end` or after; and the moods."""
     shown = _impressions(rng, audience, catalogue, sessions)
-    appeal = _appeal(rng, audience, catalogue, sessions, shown)
-    page = sessions.page[shown.session]
+    moods = _moods(rng, _match(audience, catalogue, shown))
+    appeal = appeals(audience, catalogue, moods, shown)
+    log = act(rng, catalogue, shown, appeal, sessions.page[shown.session], np.zeros(len(appeal), bool))
+    log = log.where(
+        (log.time < end) & (log.time >= catalogue.opens[log.item]) & (log.time < catalogue.closes[log.item])
+    )
+    return log.where(np.lexsort((log.kind, log.item, log.user, log.time))), moods
+
+
+def row_length(rng: np.random.Generator, page: Ints) -> Ints:
+    """Items that come into view in each visit, by page."""
+    return cast(Ints, 2 + rng.poisson(_ROW_LENGTH[page]))
+
+
+def act(
+    rng: np.random.Generator,
+    catalogue: Catalogue,
+    shown: Log,
+    appeal: Floats,
+    page: Ints,
+    before: NDArray[np.bool_],
+) -> Log:
+    """What users do with the items that they are shown: these impressions and all that follows, in no order.
+
+    Args:
+        shown: (n,) impressions, those of a session together and from the top.
+        appeal: (n,) as `appeals` gives it.
+        page: (n,) index into PAGES.
+        before: (n,) whether the user has clicked the item earlier than in this record.
+    """
     looked = rng.random(len(appeal)) < examined(shown.position)
     wanted = rng.random(len(appeal)) < _sigmoid(-1.5 + 1.25 * appeal + _EAGERNESS[page])
     clicked = looked & wanted
     clicked[clicked] = _count_within(shown.session[clicked]) < MOST_CLICKS
-    parts = [shown, *_after_clicks(rng, catalogue, shown.where(clicked), appeal[clicked])]
+    parts = [shown, *_after_clicks(rng, catalogue, shown.where(clicked), appeal[clicked], before[clicked])]
     listed = looked & ~clicked & (rng.random(len(appeal)) < 0.05 * _sigmoid(appeal))
     parts.append(_also(shown.where(listed), "add_to_list", 2_500))
     refused = looked & ~clicked & (appeal < -1.0) & (rng.random(len(appeal)) < 0.02)
     parts.append(_also(shown.where(refused), "not_interested", 3_500))
-    log = Log(**{part.name: np.concatenate([getattr(p, part.name) for p in parts]) for part in fields(Log)})
-    log = log.where(
-        (log.time < end) & (log.time >= catalogue.opens[log.item]) & (log.time < catalogue.closes[log.item])
-    )
-    return log.where(np.lexsort((log.kind, log.item, log.user, log.time)))
+    return Log(**{part.name: np.concatenate([getattr(p, part.name) for p in parts]) for part in fields(Log)})
 
 
 def _impressions(rng: np.random.Generator, audience: Audience, catalogue: Catalogue, sessions: Sessions) -> Log:
-    length = 2 + rng.poisson(_ROW_LENGTH[sessions.page])
+    length = row_length(rng, sessions.page)
     session = np.repeat(np.arange(len(length)), length + _SPARE)
     user, time = sessions.user[session], sessions.begin[session]
     item = _draw_items(rng, audience, catalogue, user, time)
@@ -123,6 +165,11 @@ def _impressions(rng: np.random.Generator, audience: Audience, catalogue: Catalo
     keep = position < length[session]
     session, item, position = session[keep], item[keep], position[keep]
     user, time = sessions.user[session], sessions.begin[session] + 150 * position
+    return impressions(session, position, user=user, item=item, time=time)
+
+
+def impressions(session: Ints, position: Ints, *, user: Ints, item: Ints, time: Ints) -> Log:
+    """A log of impressions alone."""
     return _events("impression", session, position, user=user, item=item, time=time)
 
 
@@ -160,22 +207,32 @@ def _of_genre(rng: np.random.Generator, catalogue: Catalogue, genre: Ints) -> In
     return cast(Ints, order[at.clip(0, len(order) - 1)])
 
 
-def _appeal(
-    rng: np.random.Generator, audience: Audience, catalogue: Catalogue, sessions: Sessions, shown: Log
-) -> Floats:
+def appeals(audience: Audience, catalogue: Catalogue, moods: Moods, shown: Log) -> Floats:
     """How much each item shown appeals, about standard normal: taste, quality, and what suits the hour and the day."""
-    taste = np.einsum("nk,nk->n", audience.vector[shown.user], catalogue.vector[shown.item])
-    if len(taste):
-        taste = (taste - taste.mean()) / max(taste.std(), 1e-9)
-    by_daypart = 0.5 * rng.normal(size=(4, len(names.GENRES)))
-    by_weekend = 0.3 * rng.normal(size=(2, len(names.GENRES)))
+    taste = (_match(audience, catalogue, shown) - moods.mean) / moods.spread
     local = shown.time + UTC_OFFSET_HOURS[audience.region[shown.user]] * HOUR_MS
     genre = catalogue.genre[shown.item, 0]
-    moment = by_daypart[(local // (6 * HOUR_MS)) % 4, genre] + by_weekend[(weekday(local) >= 5).astype(np.int64), genre]
+    moment = (
+        moods.by_daypart[(local // (6 * HOUR_MS)) % 4, genre]
+        + moods.by_weekend[(weekday(local) >= 5).astype(np.int64), genre]
+    )
     return cast(Floats, taste + 0.35 * catalogue.quality[shown.item] + moment)
 
 
-def _after_clicks(rng: np.random.Generator, catalogue: Catalogue, clicks: Log, appeal: Floats) -> list[Log]:
+def _match(audience: Audience, catalogue: Catalogue, shown: Log) -> Floats:
+    return cast(Floats, np.einsum("nk,nk->n", audience.vector[shown.user], catalogue.vector[shown.item]))
+
+
+def _moods(rng: np.random.Generator, match: Floats) -> Moods:
+    by_daypart = 0.5 * rng.normal(size=(4, len(names.GENRES)))
+    by_weekend = 0.3 * rng.normal(size=(2, len(names.GENRES)))
+    mean, spread = (float(match.mean()), max(float(match.std()), 1e-9)) if len(match) else (0.0, 1.0)
+    return Moods(by_daypart, by_weekend, mean, spread)
+
+
+def _after_clicks(
+    rng: np.random.Generator, catalogue: Catalogue, clicks: Log, appeal: Floats, before: NDArray[np.bool_]
+) -> list[Log]:
     """The clicks, the watches that follow one after the other, and the ratings after some of these."""
     count = len(appeal)
     starts = rng.random(count) < 0.85
@@ -186,14 +243,14 @@ def _after_clicks(rng: np.random.Generator, catalogue: Catalogue, clicks: Log, a
     again = rng.random(count) >= 0.05
     _, first = np.unique(clicks.user * len(catalogue) + clicks.item, return_index=True)
     repeated = np.ones(count, bool)
-    repeated[first] = False
+    repeated[first] = before[first]
     starts &= ~(repeated & again)
 
     spent = np.where(starts, seconds, 20) * 1000
-    before = np.cumsum(spent) - spent
+    elapsed = np.cumsum(spent) - spent
     _, opening = np.unique(clicks.session, return_index=True)
-    before -= np.repeat(before[opening], np.diff([*opening, count]))
-    clicks.time += before + 2_000 + 1_500 * clicks.position + rng.integers(0, 1_500, count)
+    elapsed -= np.repeat(elapsed[opening], np.diff([*opening, count]))
+    clicks.time += elapsed + 2_000 + 1_500 * clicks.position + rng.integers(0, 1_500, count)
     clicks.kind[:] = TYPES.index("click")
 
     watches = clicks.where(starts)

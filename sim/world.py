@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sim.audience import make_audience
-from sim.behaviour import DEVICES, NONE, PAGES, TYPES, Log, Sessions, make_log, make_sessions
-from sim.catalogue import genre_vectors, make_catalogue
+from sim.audience import Audience, make_audience
+from sim.behaviour import DEVICES, NONE, PAGES, TYPES, Log, Moods, Sessions, make_log, make_sessions
+from sim.catalogue import Catalogue, genre_vectors, make_catalogue
 
 MODEL_VERSION = "demo"
 """What the demo world's events name as the model that answered."""
@@ -36,6 +36,30 @@ class WorldSummary:
     """Exclusive."""
 
 
+@dataclass(frozen=True)
+class World:
+    """A world with all that is hidden from whoever reads its files."""
+
+    catalogue: Catalogue
+    audience: Audience
+    moods: Moods
+    sessions: Sessions
+    """Of the record, as `log`."""
+    log: Log
+    start: datetime
+    end: datetime
+    """Of the record, exclusive."""
+    seed: int
+
+    def write(self, out: Path) -> WorldSummary:
+        """Write items.parquet, users.parquet and events.parquet into `out`."""
+        items, users = self.catalogue.table, self.audience.table
+        events = _events_table(self.log, self.sessions, items["item_id"], users["user_id"], _streams(self.seed)[-1])
+        _write(out, {"items": items, "users": users, "events": events})
+        counts = np.bincount(self.log.kind, minlength=len(TYPES)).tolist()
+        return WorldSummary(out, len(users), len(items), dict(zip(TYPES, counts, strict=True)), self.start, self.end)
+
+
 def make_world(
     out: Path, users: int = 20_000, items: int = 5_000, days: int = 30, seed: int = 17, *, end: datetime
 ) -> WorldSummary:
@@ -48,26 +72,33 @@ def make_world(
     Raises:
         ValueError: a count below 1, or an `end` without a timezone.
     """
+    return imagine(users, items, days, seed, end=end).write(out)
+
+
+def imagine(users: int, items: int, days: int, seed: int, *, end: datetime, ahead: int = 0) -> World:
+    """A world and the record of its days before `end`. Arguments and errors as of `make_world`.
+
+    ahead: days after `end` in which items are released and accounts begin as they did before.
+    """
     if min(users, items, days) < 1:
         raise ValueError("a world needs at least one user, one item and one day")
     if end.tzinfo is None:
         raise ValueError("end has no timezone")
     stop = int(end.timestamp() * 1000)
     start = stop - int(timedelta(days=days).total_seconds() * 1000)
-    # One stream of random numbers for each part, so that a change in one leaves the others as they are.
-    tastes, shelves, people, visits, deeds, names = (
-        np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(6)
-    )
+    last = stop + int(timedelta(days=ahead).total_seconds() * 1000)
+    tastes, shelves, people, visits, deeds, _ = _streams(seed)
     genres = genre_vectors(tastes)
-    catalogue = make_catalogue(shelves, items, start, stop, genres)
-    audience = make_audience(people, users, start, stop, genres)
+    catalogue = make_catalogue(shelves, items, start, last, genres)
+    audience = make_audience(people, users, start, last, genres)
     sessions = make_sessions(visits, audience, start, stop)
-    log = make_log(deeds, audience, catalogue, sessions, stop)
+    log, moods = make_log(deeds, audience, catalogue, sessions, stop)
+    return World(catalogue, audience, moods, sessions, log, end - timedelta(days=days), end, seed)
 
-    events = _events_table(log, sessions, catalogue.table["item_id"], audience.table["user_id"], names)
-    _write(out, {"items": catalogue.table, "users": audience.table, "events": events})
-    counts = np.bincount(log.kind, minlength=len(TYPES)).tolist()
-    return WorldSummary(out, users, items, dict(zip(TYPES, counts, strict=True)), end - timedelta(days=days), end)
+
+def _streams(seed: int) -> list[np.random.Generator]:
+    """One stream of random numbers for each part, so that a change in one leaves the others as they are."""
+    return [np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(6)]
 
 
 def _events_table(
