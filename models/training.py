@@ -21,7 +21,7 @@ from models.calibration import calibrate
 from models.encoding import Catalogue, encode, read_catalogue, to_json
 from models.evaluation import Cases, holdout_cases, measure, valid_cases
 from models.fit_ranker import RankerRun, fit_ranker, new_ranker
-from models.fit_tower import TowerRun, dot_scores, fit_tower, new_tower
+from models.fit_tower import TowerFitted, TowerRun, dot_scores, fit_towers
 from models.fitting import Fitted, Report, reproducible
 from models.measuring import measure_lists
 from models.modelfiles import Model, cpu, save_model
@@ -113,17 +113,16 @@ def train(
 
 
 def _fit(
-    work: _Work, splits: Collection[str], seen: Survey, cases: Cases | None, found: tuple[Fitted, Fitted] | None
-) -> tuple[TwoTower, Ranker, Fitted, Fitted]:
+    work: _Work, splits: Collection[str], seen: Survey, cases: Cases | None, found: tuple[TowerFitted, Fitted] | None
+) -> tuple[TwoTower, Ranker, TowerFitted, Fitted]:
     """Both models on `splits`: with early stopping by `cases`, or for as long as `found` took."""
     phase = "past" if found is None else "all"
     clock = time.monotonic()
-    tower = new_tower(work.settings, seen, len(work.catalogue), len(work.tokens)).to(work.device)
-    towers = fit_tower(
-        tower,
-        TowerRun(work.source, splits, seen, work.catalogue, cases, found and found[0].epochs,
+    tower, towers = fit_towers(
+        TowerRun(work.source, splits, seen, work.catalogue, len(work.tokens), cases, found and found[0],
                  work.folder / f"tower-{phase}", work.fingerprint),
         work.settings,
+        work.device,
         work.report,
     )  # fmt: skip
     clock = _took(work, f"tower.{phase}", clock)
