@@ -72,7 +72,13 @@ class Tower(Section):
     patience: Positive = Field(description="Epochs without a better validation score before stopping")
     batch: Positive = Field(description="Examples in a step")
     negatives: Positive = Field(description="Uniform negatives in a step, shared by its examples")
-    examples_per_epoch: Positive = Field(description="Positives in an epoch, at most; the next goes on from there")
+    examples_per_epoch: Positive = Field(description="Positives in an epoch, at most; every epoch draws others")
+    examples_kept: Positive = Field(
+        description="Positives held in memory, about: of more, those of a hashed share of the users are learnt from"
+    )
+    full_softmax_items: Positive = Field(
+        description="The softmax is over all watched items where they are at most this many, else over a sample"
+    )
     learning_rate: float = Field(gt=0, description="Peak of the learning-rate schedule")
     weight_decay: float = Field(ge=0, description="AdamW weight decay")
     dropout: Share = Field(description="Dropout inside the towers")

@@ -110,7 +110,6 @@ def stream(
     history: int,
     size: int,
     seed: Sequence[int],
-    positives_only: bool = False,
     limit: int | None = None,
     skip: int = 0,
     window: int = 64,
@@ -123,7 +122,7 @@ def stream(
     rng = np.random.default_rng(list(seed))
     held: list[Examples] = []
     waiting = 0
-    for batch in _window(source, splits, positives_only, skip, limit):
+    for batch in _window(source, splits, skip, limit):
         held.append(decode(batch, vocabularies, history))
         waiting += len(batch)
         if waiting >= size * window:
@@ -136,19 +135,16 @@ def stream(
         yield from (shuffled.take(slice(start, start + size)) for start in range(0, waiting, size))
 
 
-def _window(
-    source: ExampleSource, splits: Collection[str], positives_only: bool, skip: int, limit: int | None
-) -> Iterator[pa.RecordBatch]:
+def _window(source: ExampleSource, splits: Collection[str], skip: int, limit: int | None) -> Iterator[pa.RecordBatch]:
     """`limit` rows from row `skip` on, then from the start, no row twice; all rows without a limit."""
 
     def rows(start: int, stop: int | None) -> Iterator[pa.RecordBatch]:
         passed = 0
         for batch in source.batches(splits):
-            kept = positives(batch) if positives_only else batch
-            first, last = max(start - passed, 0), len(kept) if stop is None else min(stop - passed, len(kept))
-            passed += len(kept)
+            first, last = max(start - passed, 0), len(batch) if stop is None else min(stop - passed, len(batch))
+            passed += len(batch)
             if first < last:
-                yield kept.slice(first, last - first)
+                yield batch.slice(first, last - first)
             if stop is not None and passed >= stop:
                 return
 

@@ -24,7 +24,7 @@ from models.calibration import calibrate
 from models.encoding import Catalogue, encode, read_catalogue, to_json
 from models.evaluation import Cases, holdout_cases, measure, valid_cases
 from models.fit_ranker import RankerRun, fit_ranker, new_ranker
-from models.fit_tower import TowerRun, dot_scores, fit_tower, new_tower
+from models.fit_tower import TowerFitted, TowerRun, dot_scores, fit_towers
 from models.fitting import Fitted, Report, reproducible
 from models.item_item import Chosen, ItemItem, fit_item_item, item_item_judge, item_item_scores
 from models.measuring import Trial
@@ -126,7 +126,7 @@ class _Models(NamedTuple):
 class _Found(NamedTuple):
     """What validation chose of each model."""
 
-    tower: Fitted
+    tower: TowerFitted
     ranker: Fitted
     item_item: Chosen
 
@@ -137,12 +137,11 @@ def _fit(
     """All models on `splits`: with early stopping and choices by `cases`, or as `found` says."""
     phase = "past" if found is None else "all"
     clock = time.monotonic()
-    tower = new_tower(work.settings, seen, len(work.catalogue), len(work.tokens)).to(work.device)
-    towers = fit_tower(
-        tower,
-        TowerRun(work.source, splits, seen, work.catalogue, cases, found and found.tower.epochs,
+    tower, towers = fit_towers(
+        TowerRun(work.source, splits, seen, work.catalogue, len(work.tokens), cases, found and found.tower,
                  work.folder / f"tower-{phase}", work.fingerprint),
         work.settings,
+        work.device,
         work.report,
     )  # fmt: skip
     clock = _took(work, f"tower.{phase}", clock)

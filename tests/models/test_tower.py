@@ -1,16 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from models.content import Bags
-from models.fit_tower import thinned
-from models.tower import TowerShape, TwoTower, bags_of
+from models.tower import POOLED, RATES, SEQUENCE, TowerShape, TwoTower, bags_of
 
 SHAPE = TowerShape(items=4, tokens=3, profile=(2, 0, 0, 0), dim=8, hidden=(16,), dropout=0.1)
 
 
-def tower():
+def tower(encoder=SEQUENCE):
     torch.manual_seed(1)
-    return TwoTower(SHAPE).eval()
+    return TwoTower(replace(SHAPE, encoder=encoder)).eval()
 
 
 def inputs_of(model, item_no, tokens):
@@ -69,10 +71,19 @@ def test_bags_are_gathered_in_the_order_asked_for():
     assert starts.tolist() == [0, 1, 3, 3]
 
 
-def test_thinning_leaves_out_watches_and_keeps_their_order():
-    history = np.tile(np.array([-1, 3, 5, 7, 9], np.int32), (200, 1))
-    thin = thinned(history, np.random.default_rng(1))
-    kept = [[item for item in row if item >= 0] for row in thin.tolist()]
-    assert all(row == sorted(row) for row in kept)
-    assert 0.55 < sum(map(len, kept)) / 800 < 0.85
-    assert all(row == [-1] * (len(row) - len(own)) + own for row, own in zip(thin.tolist(), kept, strict=True))
+def test_the_order_of_watches_is_nothing_to_the_pooled_encoder():
+    model = tower(POOLED)
+    inputs = inputs_of(model, [0, 1, 2], [[0], [1], [2]])
+    assert torch.allclose(users(model, inputs, [-1, 0, 1]), users(model, inputs, [0, -1, 1]), atol=1e-5)
+    assert torch.allclose(users(model, inputs, [-1, 0, 1]), users(model, inputs, [-1, 1, 0]), atol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", RATES)
+def test_learning_at_every_place_pools_what_scoring_does(encoder):
+    model = tower(encoder)
+    rows = torch.randn(4, 8)
+    everywhere = model.pool_before(rows, torch.tensor([[2, 0, 3, 1], [1, 3, -1, -1]]))
+    assert torch.equal(everywhere[:, 0], torch.zeros_like(everywhere[:, 0]))
+    for user, before in [(0, [2]), (0, [2, 0]), (0, [2, 0, 3]), (1, [1])]:
+        padded = torch.tensor([[-1] * (4 - len(before)) + before])
+        assert torch.allclose(everywhere[user, len(before)], model.pool(rows, padded)[0], atol=1e-6)

@@ -34,7 +34,7 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("stage", ["tower", "ranker", "tower.final"])
+@pytest.mark.parametrize("stage", ["tower.sequence", "tower.pooled", "ranker", "tower.final"])
 def test_a_killed_training_goes_on_and_ends_with_the_same_files(world, small, trained, tmp_path, stage):
     said = []
 
