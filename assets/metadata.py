@@ -68,7 +68,7 @@ def checks_table(checks: Sequence[Check]) -> dg.MetadataValue:
 
 def metrics_table(metrics: Mapping[str, float]) -> dg.MetadataValue:
     """Hold-out metrics, a row a stage, a column a measure."""
-    stages = list(dict.fromkeys(name.partition(".")[0] for name in metrics if "@" in name))
+    stages = list(dict.fromkeys(name.partition(".")[0] for name in metrics if "@" in name and not _judged(name)))
     records = [
         dg.TableRecord(
             {
@@ -84,6 +84,20 @@ def metrics_table(metrics: Mapping[str, float]) -> dg.MetadataValue:
         for stage in stages
     ]
     return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("no hold-out")
+
+
+def orders_table(metrics: Mapping[str, float]) -> dg.MetadataValue:
+    """What each order of the candidates scored on validation; the best that passed the gate is used."""
+    records = [
+        dg.TableRecord({"order": name.split(".")[1].replace("_", " "), "ndcg@20": round(value, 4)})
+        for name, value in metrics.items()
+        if _judged(name)
+    ]
+    return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("nothing to choose by")
+
+
+def _judged(name: str) -> bool:
+    return name.startswith("valid.")
 
 
 def curves(report: TrainReport) -> dg.MetadataValue:

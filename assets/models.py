@@ -1,6 +1,6 @@
 import dagster as dg
 
-from assets.metadata import column_schema, curves, metrics_table
+from assets.metadata import column_schema, curves, metrics_table, orders_table
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from assets.runs import training_day
@@ -15,7 +15,7 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
         pool="spark",
         group_name="training",
         kinds={"pytorch", "deltalake"},
-        description="Two towers and a ranker, trained on the day's examples, measured, registered and deployed.",
+        description="Two towers, an item-item model and a ranker, trained on the day's examples, measured, registered and deployed.",
         metadata={"dagster/column_schema": column_schema(MODELS)},
     )
     def models(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
@@ -26,6 +26,7 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "model": result.model.model_id,
                 "version": result.model.version,
                 "hold-out": metrics_table(result.report.metrics),
+                "orders": orders_table(result.report.metrics),
                 "learning": curves(result.report),
                 "calibrated": result.report.calibrated,
                 "files": dg.MetadataValue.path(str(result.model.folder)),
