@@ -15,7 +15,7 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
         pool="spark",
         group_name="training",
         kinds={"pytorch", "deltalake"},
-        description="Towers, item-item model and ranker, trained on the day's examples, measured, registered and deployed.",
+        description="Towers, item-item model and ranker, trained on the day's examples, measured and deployed.",
         metadata={"dagster/column_schema": column_schema(MODELS)},
     )
     def models(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
