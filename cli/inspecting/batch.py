@@ -116,6 +116,9 @@ def _sources(artefact: Artefact, found: _Scored) -> Iterator[Step]:
         )
         taken = f"the first {retrieval.ann:,} that pass the filter are taken."
         yield _source("ann", stages.ann is not None, text + taken)
+    where = "Not among" if stages.co_watched is None else f"Place {stages.co_watched + 1} of"
+    text = f"{where} the {retrieval.item_item:,} that whoever watched the same items watched too (item-item model)."
+    yield _source("item-item", stages.co_watched is not None, text)
     watched = f"the last {retrieval.watches} watches that the user liked"
     if stages.similar is not None:
         anchor, place = stages.similar

@@ -22,6 +22,8 @@ class Stages:
     """Place among all live items by that product; None: it is not live."""
     ann: int | None
     """Place among those of the nearest that pass the filter, as many as are taken."""
+    co_watched: int | None
+    """Place among those that the item-item model takes for the user, as many as are taken."""
     similar: tuple[int, int] | None
     """item_no of the watch that it is most similar to by place, and its place in that list, as far as it is read."""
     genres: tuple[tuple[int, float, bool, int | None], ...]
@@ -78,6 +80,7 @@ class StagedScorer(Scorer):
             product=product,
             nearest=self._nearest(vector, item_no),
             ann=_place(near[0], item_no),
+            co_watched=_place(self.co_watched(known, filters)[0], item_no),
             similar=self._similar(users.history, item_no),
             genres=self._genres(filters.genre_weights[0], item_no),
             trending=_place(self.lists.trending[: self.retrieval.trending], item_no),
