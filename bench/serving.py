@@ -7,7 +7,8 @@
 Prints JSON lines; progress goes to standard error. Cases: home.throughput and similar.throughput (answers/s, as many
 connections on both sides, each sending its next request when it has its answer), home.p50 and home.p99 (ms, the same),
 home.open.p50 and home.open.p99 (ms from the moment a request was due, at half of the highest rate just measured),
-home.anew.* (pages made anew for every request: serving.memo_users=0), start (s to the first good answer),
+home.anew.* (pages made anew for every request: serving.memo_users=0), home.remembered (share of home.*'s pages that the
+service remembered: most users ask for the second time there), start (s to the first good answer),
 memory.worker, lookup.dynamodb (ms of a look-up beside boto3's get_item; .cpu: of this process alone). Every answer must
 be a 200.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from urllib.request import urlopen
 
 import click
 import numpy as np
@@ -46,6 +49,8 @@ TOKEN_HOURS = 24
 HALF = 0.5
 OPEN_FACTOR = 4
 """Times as many connections for an open load, so that a slow answer holds up none that is due after it."""
+SECONDS_A_USER = 0.002
+"""Of a load that comes first, so that workers know most users when they are measured."""
 SHUFFLED = 50_000
 """Requests that differ, before they are repeated."""
 
@@ -107,15 +112,31 @@ def measure_throughput(plan: Plan, settings: Settings, rules: Rules) -> None:
         _warm(plan, making, theirs, kinds["home"])
         _report("home.anew", _pairs(plan, partial(closed, connections=plan.connections), making, theirs, kinds["home"]))
         _warm(plan, ours, theirs, kinds["home"])
+        closed(ours.address, kinds["home"], plan.connections, plan.users * SECONDS_A_USER)
+        before = _pages(ours)
         for name, requests in kinds.items():
             pairs = _pairs(plan, partial(closed, connections=plan.connections), ours, theirs, requests)
             _report(name, pairs)
             if name == "home":
+                made, again = (after - earlier for after, earlier in zip(_pages(ours), before, strict=True))
+                emit("home.remembered", [again / made], "of 1", int(made))
                 rate = HALF * max(mine.rate for mine, _ in pairs)
                 many = OPEN_FACTOR * plan.connections
                 slow = partial(open_loop, connections=many, rate=rate)
                 _latencies("home.open", _pairs(plan, slow, ours, theirs, requests))
         emit("memory.worker", [ours.worker_bytes() / 1e6], "MB", plan.items, PEER, [theirs.worker_bytes() / 1e6])
+
+
+def _pages(running: Running) -> tuple[float, float]:
+    """Pages that the service's workers have answered, and how many of them they remembered."""
+    host, port = running.address
+    with urlopen(f"http://{host}:{port}/metrics", timeout=10) as answer:  # an http address of ours
+        text = answer.read().decode()
+
+    def total(name: str) -> float:
+        return sum(map(float, re.findall(rf"^topshelf_{name}_total(?:{{.*}})? (\S+)$", text, re.MULTILINE)))
+
+    return total("pages"), total("remembered_pages")
 
 
 def _warm(plan: Plan, ours: Running, theirs: Running, requests: list[bytes]) -> None:

@@ -1,7 +1,7 @@
 """The home pages that this process made last, each for as long as all that it was made from stays the same.
 
-Someone who opens the app again has, more often than not, done nothing that changes their page. It is then answered
-from here, after the look-ups of the list and the session have shown that neither has changed.
+Someone who opens the app again may have done nothing that changes their page. It is then answered from here, after the
+look-ups of the list and the session have shown that neither has changed.
 """
 
 from __future__ import annotations
