@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from models.batches import Examples, ExampleSource, Vocabularies, decode
+from models.batches import Examples, ExampleSource, decode
 from models.blend import Pool
 from models.measuring import Trial
-from models.types import PROFILE_FIELDS, Floats, UserBatch
+from models.types import PROFILE_FIELDS, Filters, Floats, Longs, UserBatch
 
 TYPICAL_BEST = 3.0
 """Where the relative logit of a list's first item lies on average: shown as a score of about .95."""
@@ -21,8 +21,10 @@ MIN_SHOWN = 200
 
 
 @torch.no_grad()
-def calibrate(trial: Trial, source: ExampleSource, pool: Pool | None) -> bool:
+def calibrate(trial: Trial, source: ExampleSource, pool: Pool | None, context: Floats) -> bool:
     """Set ranker.calibration from the impressions of split valid; False where there are too few, or no signal.
+
+    context (n, C): v(i), as encoding.context_vectors.
 
     Platt scaling (Platt, 1999): p = sigmoid(a · logit + b). The logits are those of position 0, unknown context
     included, as the service will see them. Without it the scale is left as it is and the level set so that the
@@ -31,13 +33,10 @@ def calibrate(trial: Trial, source: ExampleSource, pool: Pool | None) -> bool:
     ranker = trial.model.ranker
     logits, labels, weights = [], [], []
     for shown in _shown(trial, source):
-        users = _users(shown, trial.model.vocabularies)
-        offsets = np.concatenate([[0], np.cumsum((shown.history >= 0).sum(1))]).astype(np.int64)
-        filters = trial.filters(users, (offsets, shown.history[shown.history >= 0]))
-        listed = trial.scorer.logit_of(users, filters, shown.item_no.astype(np.int32))
-        rows = ranker.context_rows(*(torch.from_numpy(a) for a in (shown.page, shown.daypart, shown.weekday)))
-        context = (rows * torch.from_numpy(trial.scorer.encoded.context[shown.item_no])).sum(1)
-        logits.append(listed.astype(np.float64) + context.double().numpy())
+        listed = trial.scorer.logit_of(*as_they_stood(trial, shown), shown.item_no.astype(np.int32))
+        rows = ranker.context_rows(*(torch.from_numpy(number) for number in contexts_of(shown)))
+        added = (rows * torch.from_numpy(context[shown.item_no])).sum(1)
+        logits.append(listed.astype(np.float64) + added.double().numpy())
         labels.append(shown.label)
         weights.append(shown.weight)
     fitted = platt(*(np.concatenate(parts) for parts in (logits, labels, weights))) if logits else None
@@ -61,13 +60,23 @@ def _shown(trial: Trial, source: ExampleSource) -> Iterator[Examples]:
         yield from (shown.take(slice(start, start + size)) for start in range(0, len(shown), size))
 
 
-def _users(shown: Examples, vocabularies: Vocabularies) -> UserBatch:
+def as_they_stood(trial: Trial, examples: Examples) -> tuple[UserBatch, Filters]:
+    """The users of the examples as of those moments, who may see all that they had not watched."""
+    vocabularies = trial.model.vocabularies
     names = {field: [None, *vocabularies[field]] for field in PROFILE_FIELDS}
     profile = {
-        field: [names[field][number] for number in shown.profile[:, place]]
+        field: [names[field][number] for number in examples.profile[:, place]]
         for place, field in enumerate(PROFILE_FIELDS)
     }
-    return UserBatch(shown.history, profile, shown.watches.astype(np.int32))
+    users = UserBatch(examples.history, profile, examples.watches.astype(np.int32))
+    offsets = np.concatenate([[0], np.cumsum((examples.history >= 0).sum(1))]).astype(np.int64)
+    return users, trial.filters(users, (offsets, examples.history[examples.history >= 0]))
+
+
+def contexts_of(examples: Examples) -> tuple[Longs, Longs, Longs, Longs]:
+    """Page, daypart, weekday and region (m,) of the examples, as the context term reads them."""
+    region = examples.profile[:, PROFILE_FIELDS.index("region")]
+    return examples.page, examples.daypart, examples.weekday, region
 
 
 def platt(logits: Floats, labels: Floats, weights: Floats) -> tuple[float, float] | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models import content
 from models.content import Bags
+from models.context import context_features
 from models.ranker import ItemSide, Ranker
 from models.tower import TwoTower, bags_of
 from models.types import Floats, Longs
@@ -24,11 +25,15 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What models read of n items: token bags, genres (n, G) each row of length 1, years (n, 2)."""
+    """What models read of n items: token bags, genres (n, G) each row of length 1, years (n, 2).
+
+    context (n, 2 G): see context.context_features.
+    """
 
     bags: Bags
     genres: Floats
     years: Floats
+    context: Floats
 
     def __len__(self) -> int:
         return len(self.bags)
@@ -38,7 +43,12 @@ def read_catalogue(items: pa.Table, tokens: Sequence[str], genres: Sequence[str]
     """From the ITEMS columns, row i being item_no i."""
     matrix = content.genre_matrix(items, genres)
     length = np.sqrt(matrix.sum(1, keepdims=True))
-    return Catalogue(content.encode(items, tokens), matrix / np.maximum(length, 1), content.years(items))
+    return Catalogue(
+        content.encode(items, tokens),
+        matrix / np.maximum(length, 1),
+        content.years(items),
+        context_features(items, genres),
+    )
 
 
 @dataclass(frozen=True)
@@ -114,14 +124,13 @@ def encode(tower: TwoTower, ranker: Ranker, catalogue: Catalogue, counts: Longs)
     inputs, vectors = tower_items(tower, catalogue)
     side = item_side(vectors, catalogue, counts)
     ranker.eval()
-    halves, products, contexts = [], [], []
+    halves, products = [], []
     for start in range(0, len(catalogue), CHUNK):
         rows = torch.arange(start, start + CHUNK, device=vectors.device).clamp(max=len(catalogue) - 1)
         part = side.take(rows)
         half, product = ranker.items(part)
         halves.append(half)
         products.append(product)
-        contexts.append(ranker.context_vectors(part))
 
     def whole(parts: list[Tensor]) -> Floats:
         return torch.cat(parts)[: len(catalogue)].cpu().numpy()
@@ -132,8 +141,14 @@ def encode(tower: TwoTower, ranker: Ranker, catalogue: Catalogue, counts: Longs)
         catalogue.genres,
         whole(halves),
         whole(products),
-        whole(contexts) * float(ranker.calibration[0]),
+        context_vectors(ranker, catalogue) * float(ranker.calibration[0]),
     )
+
+
+@torch.no_grad()
+def context_vectors(ranker: Ranker, catalogue: Catalogue) -> Floats:
+    """(n, C) v(i), on the CPU; not calibrated."""
+    return ranker.context_vectors(torch.from_numpy(catalogue.context).to(ranker.context_item.device)).cpu().numpy()
 
 
 def to_json(value: object) -> str:

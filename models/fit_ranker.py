@@ -141,11 +141,10 @@ class RankerStep:
             correction = expected.log()
             correction[:, 0] = 0
             correction[:, 1:] += torch.where(items[:, 1:] == items[:, :1], 1e9, 0.0)
-        # An item stands in many rows: its half and its v(i) are worked out once.
+        # An item stands in many rows: its half is worked out once.
         half, product = self.ranker.items(side)
         deep = dot + self.ranker.learnt(self.ranker.users(user), (half[places], product[places]), dot, match)
-        context = (self._rows(batch) @ self.ranker.context_vectors(side).T).gather(1, places)
-        logits = deep + context - correction
+        logits = deep - correction
         weight = self._to(batch.weight)
         losses = F.cross_entropy(logits, torch.zeros(m, dtype=torch.long, device=self.device), reduction="none")
         return (losses * weight).sum() / weight.sum()
@@ -153,8 +152,8 @@ class RankerStep:
     def pointwise(self, batch: Examples) -> Tensor:
         """Log loss of what was shown, with a bias for the position it was shown at, which scoring leaves out."""
         side = self.side.take(self._to(batch.item_no)[:, None])
-        logits = self.ranker.deep(self.user_side(batch), side) + self.context(batch, side)
-        logits = logits[:, 0] + self.ranker.position(self._to(batch.position))[:, 0] + self.ranker.base
+        logits = self.ranker.deep(self.user_side(batch), side)[:, 0]
+        logits = logits + self.ranker.position(self._to(batch.position))[:, 0] + self.ranker.base
         losses = F.binary_cross_entropy_with_logits(logits, self._to(batch.label), reduction="none")
         weight = self._to(batch.weight)
         return (losses * weight).sum() / weight.sum().clamp(min=1e-6)
@@ -190,13 +189,6 @@ class RankerStep:
         """`side` with some popularities unknown."""
         keep = self._to((rng.random(tuple(side.popularity.shape)) >= self.ranker.popularity_dropout).astype(np.float32))
         return ItemSide(side.vectors, side.genres, side.popularity * keep, side.popularity_known * keep, side.years)
-
-    def context(self, batch: Examples, side: ItemSide) -> Tensor:
-        """(m, C) the context term; side (m, C, …)."""
-        return torch.einsum("bk,bck->bc", self._rows(batch), self.ranker.context_vectors(side))
-
-    def _rows(self, batch: Examples) -> Tensor:
-        return self.ranker.context_rows(*(self._to(a) for a in (batch.page, batch.daypart, batch.weekday)))
 
     def _to(self, array: Longs | Floats | Ints) -> Tensor:
         return torch.from_numpy(array).to(self.device)

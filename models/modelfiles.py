@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from conf.errors import DataError
+from models.context import ContextTerm
 from models.cowatch import CoWatched
 from models.encoding import Catalogue, EncodedItems, encode, read_catalogue, to_json
 from models.index import write_index
@@ -24,7 +25,7 @@ from models.ranker import Ranker, RankerShape
 from models.tower import TowerShape, TwoTower
 from models.types import Floats, Longs
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "model.json"
 TOWER, RANKER, INDEX = "tower.safetensors", "ranker.safetensors", "index.faiss"
 POSITIVES = "positives.npy"
@@ -39,7 +40,8 @@ class Model:
     tokens, genres and vocabularies (PROFILE_FIELDS and page) say what the numbers inside mean; order: what candidates
     are ordered by, a blend or one of its inputs alone (see blend.judge); positives (n,):
     how often each item it was trained on was watched; history: watches it reads; calibrated: whether
-    sigmoid(logit) is a probability, else it only orders; metrics: of the hold-out, before the last fit.
+    sigmoid(logit) is a probability, else it only orders; context_term: how the context term was fitted, None where it
+    did not help on validation and so adds nothing; metrics: of the hold-out, before the last fit.
     """
 
     tower: TwoTower
@@ -52,6 +54,7 @@ class Model:
     positives: Longs
     history: int
     calibrated: bool
+    context_term: ContextTerm | None
     metrics: dict[str, float]
 
     def catalogue(self, items: pa.Table) -> Catalogue:
@@ -59,14 +62,19 @@ class Model:
         return read_catalogue(items, self.tokens, self.genres)
 
     def context(self) -> dict[str, Floats]:
-        """context_page (P, C), context_daypart (4, C) and context_weekday (7, C)."""
+        """context_page (P, C), context_daypart (R, 4, C) and context_weekday (7, C)."""
         tables = (self.ranker.page, self.ranker.daypart, self.ranker.weekday)
-        return {name: table.weight.detach().numpy() for name, table in zip(CONTEXT[1:], tables, strict=True)}
+        return {name: table.numpy() for name, table in zip(CONTEXT[1:], tables, strict=True)}
 
     @property
     def context_pages(self) -> list[str]:
         """The page of each row of context_page; the first, "", is any unknown one."""
         return ["", *self.vocabularies["page"]]
+
+    @property
+    def context_regions(self) -> list[str]:
+        """The users' region of each row of context_daypart; the first, "", is any unknown one."""
+        return ["", *self.vocabularies["region"]]
 
 
 def encode_items(model: Model, items: pa.Table) -> EncodedItems:
@@ -105,6 +113,7 @@ def save_model(model: Model, items: pa.Table, folder: Path) -> str:
         "context_pages": model.context_pages,
         "history": model.history,
         "calibrated": model.calibrated,
+        "context_term": None if model.context_term is None else asdict(model.context_term),
         "order": model.order,
         "item_item": {"decay": model.item_item.decay},
         "metrics": model.metrics,
@@ -144,6 +153,7 @@ def load_model(folder: Path, verify: bool = True) -> Model:
         np.load(folder / POSITIVES, allow_pickle=False),
         manifest["history"],
         manifest["calibrated"],
+        None if manifest["context_term"] is None else ContextTerm(**manifest["context_term"]),
         manifest["metrics"],
     )
 

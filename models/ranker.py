@@ -81,7 +81,10 @@ class ItemSide:
 
 
 class Ranker(nn.Module):
-    """See the module. `blend`: weights of blend.FEATURES, at first the inner product's alone."""
+    """See the module. `blend`: weights of blend.FEATURES, at first the inner product's alone.
+
+    The tables of the context term, zeros at first, are fitted apart from the network (models/context.py).
+    """
 
     def __init__(self, shape: RankerShape) -> None:
         super().__init__()
@@ -100,14 +103,19 @@ class Ranker(nn.Module):
         nn.init.zeros_(self.last.weight)
         self.dropout = nn.Dropout(shape.dropout)
         self.dot_scale = nn.Parameter(torch.ones(()))
-        self.context_item = nn.Linear(item, CONTEXT_DIM, bias=False)
-        self.page = _zeros(shape.pages)
-        self.daypart = _zeros(DAYPARTS)
-        self.weekday = _zeros(WEEKDAYS)
         self.position = nn.Embedding(shape.positions, 1)
         nn.init.zeros_(self.position.weight)
         self.base = nn.Parameter(torch.zeros(()))
         self.popularity_dropout = POPULARITY_DROPOUT
+        regions = 1 + shape.profile[PROFILE_FIELDS.index("region")]
+        self.register_buffer("page", torch.zeros(shape.pages, CONTEXT_DIM))
+        self.register_buffer("daypart", torch.zeros(regions, DAYPARTS, CONTEXT_DIM))
+        self.register_buffer("weekday", torch.zeros(WEEKDAYS, CONTEXT_DIM))
+        self.register_buffer("context_item", torch.zeros(CONTEXT_DIM, 2 * shape.genres))
+        self.page: Tensor
+        self.daypart: Tensor
+        self.weekday: Tensor
+        self.context_item: Tensor
         self.register_buffer("blend", torch.eye(len(FEATURES))[0].clone())
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
         self.blend: Tensor
@@ -146,21 +154,13 @@ class Ranker(nn.Module):
         match = torch.einsum("bg,bcg->bc", user.genres, item.genres)
         return dot + self.learnt(self.users(user), self.items(item), dot, match)
 
-    def context_rows(self, page: Tensor, daypart: Tensor, weekday: Tensor) -> Tensor:
-        """c(context), (B, CONTEXT_DIM); page, daypart and weekday (B,)."""
-        rows: Tensor = self.page(page) + self.daypart(daypart) + self.weekday(weekday)
-        return rows
+    def context_rows(self, page: Tensor, daypart: Tensor, weekday: Tensor, region: Tensor) -> Tensor:
+        """c(context), (B, CONTEXT_DIM); page, daypart, weekday and region (B,) numbers."""
+        return self.page[page] + self.daypart[region, daypart] + self.weekday[weekday]
 
-    def context_vectors(self, item: ItemSide) -> Tensor:
-        """v(i), (…, CONTEXT_DIM), each number within ±1."""
-        return torch.tanh(self.context_item(item.features()))
-
-
-def _zeros(rows: int) -> nn.Embedding:
-    """A table that says nothing until it is trained: contexts never seen leave the order as it is."""
-    table = nn.Embedding(rows, CONTEXT_DIM)
-    nn.init.zeros_(table.weight)
-    return table
+    def context_vectors(self, features: Tensor) -> Tensor:
+        """v(i), (…, CONTEXT_DIM), of context.context_features (…, 2 G)."""
+        return features @ self.context_item.T
 
 
 def genre_shares(history: Tensor, genres: Tensor) -> Tensor:
@@ -174,10 +174,8 @@ def genre_shares(history: Tensor, genres: Tensor) -> Tensor:
 
 
 def parameter_groups(ranker: Ranker, weight_decay: float) -> Sequence[dict[str, object]]:
-    """AdamW groups: context and position tables are not decayed."""
-    loose = [ranker.page, ranker.daypart, ranker.weekday, ranker.position]
-    free = {id(parameter) for table in loose for parameter in table.parameters()}
-    free.add(id(ranker.base))
+    """AdamW groups: the biases of impressions are not decayed."""
+    free = {id(ranker.position.weight), id(ranker.base)}
     return [
         {"params": [p for p in ranker.parameters() if id(p) not in free], "weight_decay": weight_decay},
         {"params": [p for p in ranker.parameters() if id(p) in free], "weight_decay": 0.0},

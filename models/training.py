@@ -21,8 +21,9 @@ from models.batches import ExampleSource, Survey, survey
 from models.blend import FEATURES
 from models.blend import judge as judge_order
 from models.calibration import calibrate
-from models.encoding import Catalogue, encode, read_catalogue, to_json
+from models.encoding import Catalogue, context_vectors, encode, read_catalogue, to_json
 from models.evaluation import Cases, holdout_cases, measure, valid_cases
+from models.fit_context import Habits, choose_context
 from models.fit_ranker import RankerRun, fit_ranker, new_ranker
 from models.fit_tower import TowerFitted, TowerRun, dot_scores, fit_towers
 from models.fitting import Fitted, Report, reproducible
@@ -111,7 +112,15 @@ def train(
         last, _ = _fit(work, ALL, everything, None, found)
         last.ranker.blend.copy_(model.ranker.blend)
         last.ranker.calibration.copy_(model.ranker.calibration)
-        final = replace(_model(work, last, everything), order=model.order, calibrated=model.calibrated, metrics=metrics)
+        final = replace(
+            _model(work, last, everything),
+            order=model.order,
+            calibrated=model.calibrated,
+            context_term=model.context_term,
+            metrics=metrics,
+        )
+        if final.context_term is not None:
+            _habits(work, ALL, everything, final.ranker).give(final.ranker, final.context_term)
         digest = save_model(final, items, out_dir)
     shutil.rmtree(work.folder, ignore_errors=True)
     return TrainReport(metrics, work.curves, model.calibrated, work.seconds, digest)
@@ -163,7 +172,7 @@ def _fit(
 
 
 def _model(work: _Work, fitted: _Models, seen: Survey) -> Model:
-    """As yet in the towers' order, not calibrated and not measured."""
+    """As yet in the towers' order, without contexts, not calibrated and not measured."""
     cpu(fitted.tower)
     cpu(fitted.ranker)
     return Model(
@@ -177,12 +186,13 @@ def _model(work: _Work, fitted: _Models, seen: Survey) -> Model:
         seen.positives,
         work.settings.training.history,
         False,
+        None,
         {},
     )
 
 
 def _settled(work: _Work, model: Model, seen: Survey, valid: Cases, cases: Cases) -> tuple[Model, dict[str, float]]:
-    """The model with the order of candidates that validation chose, calibrated; and the metrics of the hold-out."""
+    """The model with the order and the context term that validation chose, calibrated; and the hold-out's metrics."""
     clock = time.monotonic()
     trial = Trial(model, encode(model.tower, model.ranker, work.catalogue, model.positives), work.items, work.settings)
     pool = trial.pool(next(valid.chunks(JUDGED))) if len(valid) else None
@@ -193,9 +203,22 @@ def _settled(work: _Work, model: Model, seen: Survey, valid: Cases, cases: Cases
         model = replace(model, order=verdict.kind)
         metrics = {f"valid.{name.replace(' ', '_')}.ndcg@20": value for name, value in verdict.judged.items()}
         work.report("order", 1, {verdict.kind: verdict.judged[verdict.kind]})
-    model = replace(model, calibrated=calibrate(trial, work.source, pool))
     clock = _took(work, "order", clock)
+    habits = _habits(work, PAST, seen, model.ranker)
+    term, judged = choose_context(trial, work.source, work.catalogue.context, habits)
+    if term is not None:
+        habits.give(model.ranker, term)
+    for name, (likelihood, ndcg) in (("without", judged["without"]), ("with", judged[str(term or "without")])):
+        metrics |= {f"valid.{name}_context.log_likelihood": likelihood, f"valid.{name}_context.ndcg@20": ndcg}
+    work.report("context", 1, {f"with {term}" if term else "without": judged[str(term or "without")][0]})
+    calibrated = calibrate(trial, work.source, pool, context_vectors(model.ranker, work.catalogue))
+    model = replace(model, context_term=term, calibrated=calibrated)
+    clock = _took(work, "context", clock)
     return model, metrics | _measure(work, trial, seen, cases)
+
+
+def _habits(work: _Work, splits: Collection[str], seen: Survey, ranker: Ranker) -> Habits:
+    return Habits.read(work.source, splits, seen, work.catalogue.context, ranker)
 
 
 def _measure(work: _Work, trial: Trial, seen: Survey, cases: Cases) -> dict[str, float]:

@@ -27,7 +27,7 @@ def test_untrained_it_ranks_as_the_towers_do_and_contexts_say_nothing():
     ranker = Ranker(SHAPE).eval()
     user, item = sides()
     assert torch.equal(ranker.deep(user, item), dot(user, item))
-    assert not ranker.context_rows(*(torch.zeros(3, dtype=torch.long) for _ in range(3))).any()
+    assert not ranker.context_rows(*(torch.zeros(3, dtype=torch.long) for _ in range(4))).any()
 
 
 def test_an_items_unknown_popularity_is_not_read():
