@@ -129,6 +129,7 @@ def artefact_content(
         vectors=_widened(encoded.vectors),
         context_items=np.ascontiguousarray(encoded.context, np.float32),
         context_pages=model.context_pages,
+        context_regions=model.context_regions,
         **model.context(),
         similar=similar,
         similar_score=similar_score,

@@ -143,7 +143,7 @@ def score(visit: Visit) -> Scored:
         reason=reason,
         anchor=anchor,
         base=base,
-        context=visit.context_term()[slot],
+        context=visit.context_term(slot),
         freshness=visit.catalogue.is_new(slot) * np.float32(visit.rules.new_items.freshness),
         similar=risen,
         genre=genre,

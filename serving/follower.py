@@ -45,7 +45,6 @@ class Snapshot:
         """(n,) which items may be shown at all: those of the catalogue that are not taken down."""
         self._down_since = down_since or {}
         self._before: dict[tuple[str, ...], Snapshot] = {}
-        self._terms: dict[str, tuple[tuple[int, int], NDArray[np.float32]]] = {}
 
     def newcomers_from(self, generation: int) -> int:
         """The lowest item_no that lists of a generation cannot have, because it came after them.
@@ -67,14 +66,6 @@ class Snapshot:
         if found is None:
             found = self._before[held] = Snapshot(replace(self.control, takedowns=held), self.generation, self.artefact)
         return found
-
-    def context_term(self, page: str, daypart: int, weekday: int) -> NDArray[np.float32]:
-        """(n,) what a page at this time adds to each item's logit; worked out once a quarter of a day."""
-        when = (daypart, weekday)
-        kept = self._terms.get(page)
-        if kept is None or kept[0] != when:
-            kept = self._terms[page] = (when, self.artefact.context_term(page, daypart, weekday))
-        return kept[1]
 
 
 class Follower:

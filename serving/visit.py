@@ -82,10 +82,12 @@ class Visit:
         hidden = np.array(sorted({*self.hidden.tolist(), *self.known.viewer.hidden}), np.int32)
         return replace(self, bars=eligibility.bars(self.snapshot, self.limits, now), hidden=hidden)
 
-    def context_term(self) -> NDArray[np.float32]:
-        """(n,) c(context)·v(i) for the page and the time."""
+    def context_term(self, item_no: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(k,) c(context)·v(i) of each of k items, for the page, the time, and where the user is at home."""
         moment = datetime.fromtimestamp(self.as_of, UTC)
-        return self.snapshot.context_term(self.request.page, moment.hour // _HOURS_A_DAYPART, moment.weekday())
+        daypart, body = moment.hour // _HOURS_A_DAYPART, self.known.body
+        region = None if body is None else body.region
+        return self.snapshot.artefact.context_term(item_no, self.request.page, daypart, moment.weekday(), region)
 
 
 def time_of(now: float, events: Sequence[SessionEvent]) -> float:

@@ -24,9 +24,9 @@ from stores.folders import publish_folder, read_folder
 from stores.search import SearchDocument, build_index
 from stores.texts import Texts
 
-FORMAT = 2
-READABLE = (1, FORMAT)
-"""Format 1 has no search index."""
+FORMAT = 3
+READABLE = (1, 2, FORMAT)
+"""Format 1 has no search index; both before 3 have the same dayparts for all regions."""
 SEARCH = "search"
 MAX_REGIONS = 63
 MAX_GENRES = 64
@@ -47,7 +47,7 @@ _ARRAYS: Mapping[str, tuple[str, int]] = {
 }
 _TABLES: Mapping[str, tuple[str, int]] = {
     "context_page": ("float32", 2),
-    "context_daypart": ("float32", 2),
+    "context_daypart": ("float32", 3),
     "context_weekday": ("float32", 2),
 }
 _COLUMNS = dict(_ARRAYS) | dict(_TABLES)
@@ -86,7 +86,8 @@ class ArtefactParts:
     """(P, C), row p for context_pages[p]; row 0 for any other page."""
     context_pages: Sequence[str]
     context_daypart: NDArray[np.float32]
-    """(4, C) quarters of the UTC day."""
+    """(R, 4, C) quarters of the UTC day, row r for viewers from context_regions[r]; row 0 for any others."""
+    context_regions: Sequence[str]
     context_weekday: NDArray[np.float32]
     """(7, C) Monday first."""
     similar: NDArray[np.int32]
@@ -131,11 +132,14 @@ class Artefact(ArtefactParts):
     def region_bits(self, region: str | None) -> np.uint64:
         return region_bits(self.regions, region)
 
-    def context_term(self, page: str, daypart: int, weekday: int) -> NDArray[np.float32]:
-        """(n,) c(context)·v(i): what the context adds to each item's logit."""
+    def context_term(
+        self, item_no: NDArray[np.integer[Any]], page: str, daypart: int, weekday: int, region: str | None
+    ) -> NDArray[np.float32]:
+        """(k,) c(context)·v(i): what the context adds to the logit of each of k items."""
         row = self.context_pages.index(page) if page in self.context_pages else 0
-        context = self.context_page[row] + self.context_daypart[daypart] + self.context_weekday[weekday]
-        return np.asarray(self.context_items @ context, dtype=np.float32)
+        zone = self.context_regions.index(region) if region in self.context_regions else 0
+        context = self.context_page[row] + self.context_daypart[zone, daypart] + self.context_weekday[weekday]
+        return np.asarray(self.context_items[item_no] @ context, dtype=np.float32)
 
 
 def region_bits(regions: Sequence[str], region: str | None) -> np.uint64:
@@ -199,6 +203,7 @@ def write_artefact(root: Path, content: ArtefactContent) -> str:
         "regions": list(content.regions),
         "genre_names": list(content.genre_names),
         "context_pages": list(content.context_pages),
+        "context_regions": list(content.context_regions),
         "segments": list(content.segments),
         "popular": scopes,
     }
@@ -229,6 +234,8 @@ def load_artefact(root: Path, artefact_id: str, verify: bool = True) -> Artefact
         )
     try:
         names = documents["names"]
+        if arrays["context_daypart"].ndim == 2:
+            arrays["context_daypart"] = arrays["context_daypart"][None]
         bounds = arrays["popular.offsets"]
         lists = {scope: arrays["popular.items"][bounds[i] : bounds[i + 1]] for i, scope in enumerate(names["popular"])}
         texts: dict[str, Any] = {name: Texts(arrays[f"{name}.data"], arrays[f"{name}.offsets"]) for name in _TEXTS}
@@ -241,6 +248,7 @@ def load_artefact(root: Path, artefact_id: str, verify: bool = True) -> Artefact
             regions=tuple(names["regions"]),
             genre_names=tuple(names["genre_names"]),
             context_pages=tuple(names["context_pages"]),
+            context_regions=tuple(names.get("context_regions", ("",))),
             segments=tuple(names["segments"]),
             popular=lists,
             model_version=manifest["model_version"],
@@ -289,9 +297,14 @@ def check(content: ArtefactParts) -> None:
 
 def _check_context(content: ArtefactParts) -> None:
     width = content.context_items.shape[1]
-    wanted = {"context_page": len(content.context_pages), "context_daypart": 4, "context_weekday": 7}
-    for name, rows in wanted.items():
-        if getattr(content, name).shape != (rows, width):
-            raise DataError(f"artefact: {name} has shape {getattr(content, name).shape}, not {(rows, width)}")
-    if not content.context_pages:
-        raise DataError("artefact: context_pages is empty; its first entry stands for unknown pages")
+    wanted = {
+        "context_page": (len(content.context_pages), width),
+        "context_daypart": (len(content.context_regions), 4, width),
+        "context_weekday": (7, width),
+    }
+    for name, shape in wanted.items():
+        if getattr(content, name).shape != shape:
+            raise DataError(f"artefact: {name} has shape {getattr(content, name).shape}, not {shape}")
+    for name in ("context_pages", "context_regions"):
+        if not getattr(content, name):
+            raise DataError(f"artefact: {name} is empty; its first entry stands for unknown ones")

@@ -62,7 +62,7 @@ def twins(world, calm, make_body):
         "similar": similar,
         "similar_score": similar_score,
         "context_items": context[4:],
-        "context_daypart": context[:4],
+        "context_daypart": context[None, :4],
     }
     world.publish(lists, **films(COUNT, available_until=until, available_from=since, **more))
     return Twins(world, calm)

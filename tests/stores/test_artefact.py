@@ -42,7 +42,10 @@ def content(**changes):
         "context_items": np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32),
         "context_page": np.array([[0, 0], [2, 0]], dtype=np.float32),
         "context_pages": ["", "home"],
-        "context_daypart": np.array([[0, 0], [0, 10], [0, 0], [0, 0]], dtype=np.float32),
+        "context_daypart": np.array(
+            [[[0, 0], [0, 10], [0, 0], [0, 0]], [[0, 0], [0, 20], [0, 0], [0, 0]]], dtype=np.float32
+        ),
+        "context_regions": ["", "US"],
         "context_weekday": np.array([[0, 0]] * 6 + [[100, 0]], dtype=np.float32),
         "similar": np.array([[1, 2], [0, -1], [-1, -1]], dtype=np.int32),
         "similar_score": np.array([[0.9, 0.5], [0.9, 0], [0, 0]], dtype=np.float32),
@@ -101,12 +104,20 @@ def test_the_search_index_is_a_part_of_it(tmp_path):
 def test_artefacts_of_the_format_before_are_read_and_have_no_search_index(tmp_path, monkeypatch):
     monkeypatch.setattr("stores.artefact.FORMAT", 1)
     old = write_artefact(tmp_path, content())
-    monkeypatch.setattr("stores.artefact.FORMAT", 3)
+    monkeypatch.setattr("stores.artefact.FORMAT", 4)
     newer = write_artefact(tmp_path, content())
     monkeypatch.undo()
     assert load_artefact(tmp_path, old).search_folder is None
-    with pytest.raises(DataError, match="has format 3, this version reads 1 and 2"):
+    with pytest.raises(DataError, match="has format 4, this version reads 1 and 2 and 3"):
         load_artefact(tmp_path, newer)
+
+
+def test_an_artefact_of_before_has_the_same_dayparts_for_all_regions(tmp_path):
+    dayparts = content().context_daypart[:1]
+    name = write_artefact(tmp_path, content(context_daypart=dayparts, context_regions=[""]))
+    np.save(tmp_path / name / "context_daypart.npy", dayparts[0])
+    loaded = load_artefact(tmp_path, name, verify=False)
+    assert loaded.context_term(np.array([0, 1]), "home", daypart=1, weekday=0, region="US").tolist() == [2, 10]
 
 
 def test_a_damaged_artefact_is_not_loaded_and_is_mended_by_writing_it_again(tmp_path):
@@ -145,7 +156,7 @@ def test_missing_files_other_manifests_and_pickles_are_refused(tmp_path):
         {"popular": {"global": np.array([-1], dtype=np.int32)}},
         {"popular": {}},
         {"regions": [f"R{number}" for number in range(64)]},
-        {"context_daypart": np.zeros((3, 2), dtype=np.float32)},
+        {"context_daypart": np.zeros((2, 3, 2), dtype=np.float32)},
         {"context_page": np.zeros((0, 2), dtype=np.float32), "context_pages": []},
     ],
 )
@@ -155,10 +166,12 @@ def test_content_the_service_could_trip_over_is_refused(tmp_path, changes):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_context_term_adds_page_daypart_and_weekday(tmp_path):
-    loaded = load_artefact(tmp_path, write_artefact(tmp_path, content()))
-    assert loaded.context_term("home", daypart=1, weekday=0).tolist() == [2, 10, 12]
-    assert loaded.context_term("elsewhere", daypart=0, weekday=6).tolist() == [100, 0, 100]
+def test_the_context_term_adds_page_the_regions_daypart_and_weekday(tmp_path):
+    loaded, items = load_artefact(tmp_path, write_artefact(tmp_path, content())), np.array([2, 0, 1])
+    assert loaded.context_term(items, "home", daypart=1, weekday=0, region=None).tolist() == [12, 2, 10]
+    assert loaded.context_term(items, "home", daypart=1, weekday=0, region="DE").tolist() == [12, 2, 10]
+    assert loaded.context_term(items, "home", daypart=1, weekday=0, region="US").tolist() == [22, 2, 20]
+    assert loaded.context_term(items, "elsewhere", daypart=0, weekday=6, region="US").tolist() == [100, 100, 0]
 
 
 def test_licence_bits_meet_where_a_viewer_may_see_the_item():
