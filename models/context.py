@@ -32,6 +32,8 @@ ANSWERED = 0.5
 chosen from when it was shown, and a watch is told of when it ends."""
 TOGETHER = 1 << 16
 """Occasions worked on at once, about."""
+RIDGE = 300.0
+"""Occasions without any effect that are put to those of each context."""
 FLOOR = 0.01
 """Added to the variance of every feature, so that two which always come together share what they say."""
 GENRES, MAIN_GENRE = "genres", "main genre"
@@ -40,13 +42,17 @@ Wide = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ContextTerm:
-    """How it is fitted. features: GENRES or MAIN_GENRE, what v(i) is made of; ridge: see `effects`."""
+    """features: GENRES or MAIN_GENRE, what v(i) is made of; strength: what share of the effects it has.
+
+    The effects are those on all that a user might watch. What stands high on a list appeals to them at any time, so
+    that contexts move it less.
+    """
 
     features: str
-    ridge: float
+    strength: float
 
     def __str__(self) -> str:
-        return f"{self.features}, ridge {self.ridge:g}"
+        return f"{self.features}, strength {self.strength:g}"
 
     def columns(self, width: int) -> slice:
         """Of the `width` columns of context_features."""
@@ -202,10 +208,10 @@ def moments(occasions: Occasions, features: Floats, ranker: Ranker) -> Moments:
 def effects(watched: Moments, shown: Moments, ranker: Ranker, term: ContextTerm) -> Effects:
     """How what is watched differs between contexts, less how what is shown does.
 
-    Each context counts as if term.ridge occasions without any effect were put to its own. A region's dayparts are
-    fitted as what they differ by from those of all regions, so that those of a small region are those of all.
+    A region's dayparts are fitted as what they differ by from those of all regions, so that a small region's are
+    those of all.
     """
-    table = _discriminant(watched, term) - _discriminant(shown, term)
+    table = term.strength * (_discriminant(watched, term) - _discriminant(shown, term))
     page, daypart, weekday, regions, _ = _columns(ranker)
     for start, stop in ((page, daypart), (daypart, weekday), (weekday, regions)):
         often = watched.often[start:stop]
@@ -221,7 +227,7 @@ def _discriminant(found: Moments, term: ContextTerm) -> Wide:
     table = np.zeros_like(found.both)
     if found.freedom > 0:
         of = term.columns(found.both.shape[1])
-        means = np.linalg.solve(found.contexts + term.ridge * np.eye(len(found.contexts)), found.both[:, of])
+        means = np.linalg.solve(found.contexts + RIDGE * np.eye(len(found.contexts)), found.both[:, of])
         square = found.features[of, of]
         table[:, of] = np.linalg.solve(square / found.freedom + FLOOR * np.eye(len(square)), means.T).T
     return table

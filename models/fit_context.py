@@ -28,11 +28,12 @@ from models.metrics import ndcg_at_k
 from models.ranker import Ranker
 from models.types import LOGIT_GRID, Floats, Ints, Longs
 
-TERMS = tuple(ContextTerm(features, ridge) for features in (MAIN_GENRE, GENRES) for ridge in (300.0, 1000.0))
+TERMS = tuple(ContextTerm(features, strength) for features in (MAIN_GENRE, GENRES) for strength in (0.25, 0.5, 0.75, 1))
 MAX_WATCHED = 2_000
 """Watches that judge, at most: each is a list of its own."""
 SURE = 2.0
-"""Standard errors, over users, by which the term must be better: in data without habits it is better by chance."""
+"""Standard errors, over users, that are taken off a term's gain: in data without habits it is better by chance, and a
+strong term more so than a weak one."""
 SHOWN = 20
 Values = NDArray[np.float64]
 
@@ -90,8 +91,8 @@ def choose_context(trial: Trial, source: ExampleSource, features: Floats, habits
     best, most = None, 0.0
     for term in TERMS:
         gain, error = by_user(whole[str(term)][0] - whole["without"][0], owner)
-        if gain > max(most, SURE * error):
-            best, most = term, gain
+        if gain - SURE * error > most:
+            best, most = term, gain - SURE * error
     return Choice(best, {name: (_mean(values[0]), _mean(values[1])) for name, values in whole.items()})
 
 

@@ -14,7 +14,7 @@ from models.rerank import OPEN, bars_of, fit_line
 from serving.session import Gains, genre_gains, nearest, session_vector, similar_gains
 from serving.visit import Visit
 from stores.artefact import Artefact
-from stores.records import logit_of, unpack_vector
+from stores.records import list_logits, unpack_vector
 
 PERSONALIZED, CACHED, SESSION, SEGMENT, POPULAR, SIMILAR, SEARCH = (
     "personalized",
@@ -113,7 +113,7 @@ def score(visit: Visit) -> Scored:
     # Items newer than this artefact get the numbers of its last one: the filter drops them.
     own = np.minimum(body.item_no, len(artefact) - 1)
     vector = unpack_vector(body.vector)[: artefact.vectors.shape[1]]
-    base, numbers, reason, anchor = logit_of(body.score), body.item_no, body.source, body.anchor
+    base, numbers, reason, anchor = list_logits(body.score), body.item_no, body.source, body.anchor
     lacking, product = _new_items(visit, own, vector)
     added, led_by = all_of(lacking, _NEW), all_of(lacking, NO_ANCHOR)
     gains = risen = genre = None

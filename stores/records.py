@@ -59,6 +59,19 @@ def logit_of(byte: NDArray[np.uint8]) -> NDArray[np.float32]:
     return _LOGITS[byte]
 
 
+def list_logits(score: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n,) log-odds of a list, best first, strictly falling.
+
+    A byte is a step of the grid, and where scores are close many items share one; their order in the list is known all
+    the same. They are spread evenly over their step, so that what is added to log-odds weighs against the order.
+    """
+    count = np.bincount(score, minlength=256)
+    upto = len(score) - np.cumsum(count) + count  # places of the list up to the last one with each byte
+    below = (upto - 0.5)[score] - np.arange(len(score))
+    logits: NDArray[np.float32] = (_LOGITS[score] + (below / count[score] - 0.5) / LOGIT_STEPS).astype(np.float32)
+    return logits
+
+
 def probability(byte: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The probability that a score byte stands for."""
     return _PROBABILITIES[byte]

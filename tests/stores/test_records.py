@@ -22,6 +22,7 @@ from stores.records import (
     decode_row,
     encode_body,
     encode_row,
+    list_logits,
     logit_of,
     pack_vector,
     probability,
@@ -173,3 +174,9 @@ def test_vectors_that_cannot_be_stored_are_refused():
             pack_vector(vector.astype(np.float32))
     with pytest.raises(CorruptRecord):
         unpack_vector(b"\0" * (VECTOR_BYTES - 1))
+
+
+def test_items_that_share_a_byte_lie_spread_over_its_step_in_the_order_of_the_list():
+    steps = list_logits(np.array([130, 130, 128, 128, 128, 0], dtype=np.uint8)) * 16
+    assert steps.tolist() == pytest.approx([2.25, 1.75, 1 / 3, 0, -1 / 3, -128])
+    assert list_logits(np.zeros(0, np.uint8)).tolist() == []

@@ -1,0 +1,286 @@
+"""What the context term is worth: what was watched later, in the order of its page and time, with the term and without.
+
+\b
+    python -m bench.context                          # the demo world
+    python -m bench.context --data ml-latest-small   # times that say nothing: it must do no harm
+    python -m bench.context --users 600 --items 300 --seeds 1
+
+The demo world's last days are held out; of other data what training holds out. Models learn from what came before, and
+each user has the list of just before their first held-out watch. For each held-out watch the service's own code puts
+that list in order, for the page and the moment at which the watch was chosen (the impression that it answered, where
+there are impressions): with the artefact as it is, and with an artefact whose contexts say nothing, which is also what
+a model without the term is. Prints JSON lines; a gain's interval is the 95% one over users, who are drawn in pairs of
+both orders; a user counts with the mean of their watches. Progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bench.lines import emit, progress
+from bench.timeline import SPARK
+from conf.hours import Hour
+from conf.loading import load
+from conf.rules import Rules, load_rules
+from conf.settings import Settings
+from conf.vocabulary import EVERYWHERE
+from jobs import examples
+from jobs.artefact import artefact_content
+from jobs.catalogue import catalogue
+from jobs.example_files import StoredExamples
+from jobs.imports.profile import Profile
+from jobs.imports.run import run as import_data
+from jobs.lake import Lake
+from jobs.spark import spark_session
+from jobs.tables import TRAINING_EXAMPLES
+from models.batches import decode, positives
+from models.calibration import as_they_stood
+from models.context import answered
+from models.measuring import Trial
+from models.metrics import bootstrap_means, interval
+from models.modelfiles import Model, encode_items, load_model
+from models.training import train
+from models.types import LOGIT_GRID, PROFILE_FIELDS, Ints, ScoredLists
+from serving.candidates import personal
+from serving.eligibility import Eligibility
+from serving.follower import Snapshot
+from serving.lookup import Known, Outcome, Viewer
+from serving.request import Request
+from serving.visit import begin
+from sim.world import make_world
+from stores.artefact import Artefact, load_artefact, write_artefact
+from stores.control import Control, Generation
+from stores.records import MAX_MATURITY, UNKNOWN_SEGMENT, ListBody, pack_vector, score_byte
+
+END = datetime(2025, 6, 2, tzinfo=UTC)
+DAYS, LATER, VALID = 37, 7, 1
+"""Of the demo world; those at its end that are held out, and those before them that validate, as in production."""
+WORLD_SEED, FIRST_SEED = 31, 17
+K, RESAMPLES = 20, 2000
+WITHOUT = "the same model without the term"
+Values = NDArray[np.float64]
+ALL_SPLITS = ("train", "valid", "holdout")
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The examples without those held out. later_from: of live data; None: examples keep the split that they have."""
+
+    source: StoredExamples
+    later_from: datetime | None
+
+    def batches(self, splits: Collection[str]) -> Iterator[pa.RecordBatch]:
+        """As of models.batches.ExampleSource; there is none of split holdout."""
+        wanted = pa.array(sorted(set(splits) - {"holdout"}))
+        for batch in self._split():
+            kept = batch.filter(pc.is_in(batch.column("split"), value_set=wanted))
+            if len(kept):
+                yield kept
+
+    def later(self) -> pa.Table:
+        """What was held out."""
+        return pa.Table.from_batches(
+            [batch.filter(pc.equal(batch.column("split"), "holdout")) for batch in self._split()]
+        )
+
+    def _split(self) -> Iterator[pa.RecordBatch]:
+        for batch in self.source.batches(ALL_SPLITS):
+            if self.later_from is None:
+                yield batch
+                continue
+            time = pc.cast(batch.column("timestamp"), pa.timestamp("us", "UTC"))
+            later = pc.greater_equal(time, pa.scalar(self.later_from))
+            valid = pc.greater_equal(time, pa.scalar(self.later_from - timedelta(days=VALID)))
+            split = pc.if_else(later, "holdout", pc.if_else(valid, "valid", "train"))
+            yield batch.set_column(batch.schema.get_field_index("split"), "split", split)
+
+
+@dataclass(frozen=True)
+class Watches:
+    """m held-out watches. user (m,): a row of the lists; page (m,); moment (m,): epoch seconds of its choice."""
+
+    user: NDArray[np.int64]
+    item_no: Ints
+    page: list[str | None]
+    moment: Values
+
+
+def watches(later: pa.Table) -> tuple[pa.Table, Watches]:
+    """The first held-out row of each user, by which their list is made, and what they watched later.
+
+    later: held-out examples. Items that the list's user had already watched are left out.
+    """
+    batch = later.combine_chunks().to_batches()[0]
+    told = answered(batch)
+    liked = pa.Table.from_batches([told if len(told) else positives(batch)])
+    liked = liked.sort_by([("user_id", "ascending"), ("timestamp", "ascending"), ("item_no", "ascending")])
+    ids = np.array(liked["user_id"].to_pylist(), object)
+    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+    user = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(ids))))
+    first = liked.take(pa.array(starts))
+    seen = [set(history) for history in first["history"].to_pylist()]
+    item_no = liked["item_no"].to_numpy().astype(np.int32)
+    new = np.array([item not in seen[row] for row, item in zip(user, item_no.tolist(), strict=True)])
+    moment = pc.cast(liked["timestamp"], pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() / 1e6
+    page = [name for name, kept in zip(liked["page"].to_pylist(), new, strict=True) if kept]
+    return first, Watches(user[new], item_no[new], page, moment[new])
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service's order of stored lists, as far as it depends on nothing that happened after them."""
+
+    rules: Rules
+    artefact: Artefact
+    lists: Sequence[ListBody]
+
+    def places(self, found: Watches) -> NDArray[np.int64]:
+        """(m,) the place of each watched item in its user's list then and there, from 0; -1 where it is on none."""
+        generation = Generation(1, self.artefact.artefact_id, self.artefact.model_version, "", "", len(self.artefact))
+        control = replace(Control.first("bench").begun(1).switched(generation), grown=((1, len(self.artefact)),))
+        snapshot, eligibility = Snapshot(control, generation, self.artefact), Eligibility(self.rules)
+        viewer = Viewer(MAX_MATURITY, EVERYWHERE)
+        known = [Known(viewer, body, Outcome.FOUND, generation=1) for body in self.lists]
+        places = np.full(len(found.user), -1, np.int64)
+        for row, (user, item) in enumerate(zip(found.user.tolist(), found.item_no.tolist(), strict=True)):
+            request = Request(user_id=None, limit=K, seed="", page=found.page[row] or "")
+            visit = begin(eligibility, self.rules, snapshot, known[user], request, float(found.moment[row]))
+            at = np.flatnonzero(personal(visit).item_no == item)
+            places[row] = at[0] if len(at) else -1
+        return places
+
+
+def without_contexts(artefact: Artefact) -> Artefact:
+    """The artefact with contexts that say nothing."""
+    tables = ("context_page", "context_daypart", "context_weekday")
+    return replace(artefact, **{name: np.zeros_like(getattr(artefact, name)) for name in tables})
+
+
+def measures(places: NDArray[np.int64], user: NDArray[np.int64]) -> dict[str, Values]:
+    """By measure (U,), of the users who have watches: the mean over them. Of one relevant item NDCG is its discount."""
+    hit = (places >= 0) & (places < K)
+    values = {"ndcg": np.where(hit, 1 / np.log2(np.where(hit, places, 0) + 2), 0), "recall": hit.astype(np.float64)}
+    counts = np.bincount(user)
+    return {f"{name}@{K}": np.bincount(user, each)[counts > 0] / counts[counts > 0] for name, each in values.items()}
+
+
+def bodies(lists: ScoredLists, first: pa.Table) -> list[ListBody]:
+    """The lists as a store would hold them."""
+    regions = first["region"].to_pylist()
+    return [
+        ListBody(
+            MAX_MATURITY,
+            regions[row],
+            UNKNOWN_SEGMENT,
+            pack_vector(lists.vectors[row]),
+            (),
+            lists.item_no[row][kept],
+            score_byte(lists.logit_q[row][kept] / LOGIT_GRID),
+            lists.source[row][kept],
+            lists.anchor[row][kept],
+        )
+        for row, kept in enumerate(lists.item_no >= 0)
+    ]
+
+
+def run(
+    source: Earlier, items: pa.Table, settings: Settings, folder: Path, rules: Rules
+) -> tuple[dict[str, Values], dict[str, Values]]:
+    """Train with one seed; `measures` with the term and without it."""
+    folder.mkdir(parents=True)
+    train(source, items, nobody(), settings, folder, lambda stage, epoch, said: progress(f"  {stage} {epoch}: {said}"))
+    model = load_model(folder)
+    progress(f"seed {settings.seed}: context term: {model.context_term or 'none'}")
+    first, found = watches(source.later())
+    trial = Trial(model, encode_items(model, items), items, settings)
+    batch = first.combine_chunks().to_batches()[0]
+    lists = trial.scorer.score(*as_they_stood(trial, decode(batch, model.vocabularies, settings.training.history)))
+    artefact = served(model, trial, items, folder)
+    stored = bodies(lists, first)
+    both = (Service(rules, each, stored).places(found) for each in (artefact, without_contexts(artefact)))
+    ours, theirs = (measures(places, found.user) for places in both)
+    return ours, theirs
+
+
+def served(model: Model, trial: Trial, items: pa.Table, folder: Path) -> Artefact:
+    popular = {"global": trial.scorer.lists.popular}
+    content = artefact_content(items, popular, model, trial.scorer.encoded, None, "bench", "")
+    return load_artefact(folder, write_artefact(folder, content))
+
+
+def nobody() -> pa.Table:
+    """No held-out users for training to measure."""
+    lists = pa.list_(pa.int32())
+    kinds = {"user_id": pa.string(), "history": lists, "seen": lists, "relevant": lists, "watches": pa.int32()}
+    return pa.table(
+        {name: pa.array([], kind) for name, kind in {**kinds, **dict.fromkeys(PROFILE_FIELDS, pa.string())}.items()}
+    )
+
+
+def report(ours: Sequence[dict[str, Values]], theirs: Sequence[dict[str, Values]], unit: str = "mean of users") -> None:
+    """A line for each measure, and one for the gain with its interval; one entry a seed."""
+    for name in ours[0]:
+        with_term, plain = (np.stack([values[name] for values in side]) for side in (ours, theirs))
+        emit(name, with_term.mean(1).tolist(), unit, with_term.shape[1], WITHOUT, plain.mean(1).tolist())
+        gains = (with_term - plain).mean(0)
+        low, high = interval(bootstrap_means(gains[None], RESAMPLES, FIRST_SEED)[:, 0])
+        emit(f"{name}.gain.interval", [float(gains.mean())], unit, len(gains), interval=(low, high))
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Instead of the demo world."
+)
+@click.option("--users", default=6_000, show_default=True, type=click.IntRange(min=1), help="Users of the world.")
+@click.option("--items", default=1_200, show_default=True, type=click.IntRange(min=1), help="Items of the world.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Trainings.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A setting. Repeatable.")
+def main(data: Path | None, users: int, items: int, seeds: int, overrides: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory(prefix="topshelf-bench-") as name:
+        folder = Path(name)
+        if data is None:
+            progress(f"making a world of {users:,} users and {items:,} items")
+            make_world(folder / "record", users, items, DAYS, WORLD_SEED, end=END)
+        source, table = prepare(data or folder / "record", folder / "home", None if data else "live", overrides)
+        results = []
+        for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+            chosen = settings_of(folder / "home", [*overrides, f"seed={seed}"])
+            results.append(run(source, table, chosen, folder / f"model-{seed}", load_rules()))
+        report([ours for ours, _ in results], [theirs for _, theirs in results])
+
+
+def prepare(data: Path, home: Path, profile: Profile | None, overrides: Sequence[str]) -> tuple[Earlier, pa.Table]:
+    """Import a folder and make its training examples; their source, and the catalogue."""
+    settings = settings_of(home, overrides)
+    lake = Lake(spark_session(settings), settings.lake_root)
+    try:
+        progress("importing, and making the training examples")
+        import_data(lake, data, settings, END if profile else datetime.now(UTC), profile=profile)
+        settings = settings_of(home, overrides)
+        last = settings.data.partitions_end
+        cut = END if last is None else Hour.of(last).end
+        day = (cut - timedelta(microseconds=1)).date()
+        examples.run(lake, day, cut, settings)
+        stored = StoredExamples(lake.path(TRAINING_EXAMPLES), day)
+        return Earlier(stored, cut - timedelta(days=LATER) if last is None else None), catalogue(lake)
+    finally:
+        lake.spark.stop()
+
+
+def settings_of(home: Path, overrides: Sequence[str]) -> Settings:
+    """Of a home, whatever the environment says."""
+    return load({"TOPSHELF_HOME": str(home)}, [*SPARK, *overrides]).settings
+
+
+if __name__ == "__main__":
+    main()
