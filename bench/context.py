@@ -63,7 +63,7 @@ from stores.control import Control, Generation
 from stores.records import MAX_MATURITY, UNKNOWN_SEGMENT, ListBody, pack_vector, score_byte
 
 END = datetime(2025, 6, 2, tzinfo=UTC)
-DAYS, LATER, VALID = 37, 7, 1
+DAYS, LATER, VALID = 36, 7, 1
 """Of the demo world; those at its end that are held out, and those before them that validate, as in production."""
 WORLD_SEED, FIRST_SEED = 31, 17
 K, RESAMPLES = 20, 2000
@@ -137,27 +137,45 @@ def watches(later: pa.Table) -> tuple[pa.Table, Watches]:
 
 
 @dataclass(frozen=True)
+class Sought:
+    """Of m watches: the place of the item in its user's list then and there, from 0, -1 where it is not on it; the
+    log-likelihood of the item among the list, 0 where it is not on it.
+    """
+
+    place: NDArray[np.int64]
+    log_likelihood: Values
+
+
+@dataclass(frozen=True)
 class Service:
-    """The service's order of stored lists, as far as it depends on nothing that happened after them."""
+    """The service's order of stored lists, as far as it depends on nothing that happened after them.
+
+    scale: of the calibration, so that likelihoods are of what the lists are ordered by.
+    """
 
     rules: Rules
     artefact: Artefact
     lists: Sequence[ListBody]
+    scale: float
 
-    def places(self, found: Watches) -> NDArray[np.int64]:
-        """(m,) the place of each watched item in its user's list then and there, from 0; -1 where it is on none."""
+    def seek(self, found: Watches) -> Sought:
         generation = Generation(1, self.artefact.artefact_id, self.artefact.model_version, "", "", len(self.artefact))
         control = replace(Control.first("bench").begun(1).switched(generation), grown=((1, len(self.artefact)),))
         snapshot, eligibility = Snapshot(control, generation, self.artefact), Eligibility(self.rules)
         viewer = Viewer(MAX_MATURITY, EVERYWHERE)
         known = [Known(viewer, body, Outcome.FOUND, generation=1) for body in self.lists]
-        places = np.full(len(found.user), -1, np.int64)
+        sought = Sought(np.full(len(found.user), -1, np.int64), np.zeros(len(found.user)))
         for row, (user, item) in enumerate(zip(found.user.tolist(), found.item_no.tolist(), strict=True)):
             request = Request(user_id=None, limit=K, seed="", page=found.page[row] or "")
             visit = begin(eligibility, self.rules, snapshot, known[user], request, float(found.moment[row]))
-            at = np.flatnonzero(personal(visit).item_no == item)
-            places[row] = at[0] if len(at) else -1
-        return places
+            order = personal(visit)
+            at = np.flatnonzero(order.item_no == item)
+            if len(at) and order.score is not None:
+                chance = np.clip(order.score.astype(np.float64), 1e-7, 1 - 1e-7)
+                logits = np.log(chance / (1 - chance)) / self.scale
+                sought.place[row] = at[0]
+                sought.log_likelihood[row] = logits[at[0]] - np.logaddexp.reduce(logits)
+        return sought
 
 
 def without_contexts(artefact: Artefact) -> Artefact:
@@ -166,12 +184,16 @@ def without_contexts(artefact: Artefact) -> Artefact:
     return replace(artefact, **{name: np.zeros_like(getattr(artefact, name)) for name in tables})
 
 
-def measures(places: NDArray[np.int64], user: NDArray[np.int64]) -> dict[str, Values]:
+def measures(sought: Sought, user: NDArray[np.int64]) -> dict[str, Values]:
     """By measure (U,), of the users who have watches: the mean over them. Of one relevant item NDCG is its discount."""
-    hit = (places >= 0) & (places < K)
-    values = {"ndcg": np.where(hit, 1 / np.log2(np.where(hit, places, 0) + 2), 0), "recall": hit.astype(np.float64)}
+    hit = (sought.place >= 0) & (sought.place < K)
+    values = {
+        f"ndcg@{K}": np.where(hit, 1 / np.log2(np.where(hit, sought.place, 0) + 2), 0),
+        f"recall@{K}": hit.astype(np.float64),
+        "log_likelihood": sought.log_likelihood,
+    }
     counts = np.bincount(user)
-    return {f"{name}@{K}": np.bincount(user, each)[counts > 0] / counts[counts > 0] for name, each in values.items()}
+    return {name: np.bincount(user, each)[counts > 0] / counts[counts > 0] for name, each in values.items()}
 
 
 def bodies(lists: ScoredLists, first: pa.Table) -> list[ListBody]:
@@ -207,8 +229,9 @@ def run(
     lists = trial.scorer.score(*as_they_stood(trial, decode(batch, model.vocabularies, settings.training.history)))
     artefact = served(model, trial, items, folder)
     stored = bodies(lists, first)
-    both = (Service(rules, each, stored).places(found) for each in (artefact, without_contexts(artefact)))
-    ours, theirs = (measures(places, found.user) for places in both)
+    scale = float(model.ranker.calibration[0])
+    both = (Service(rules, each, stored, scale).seek(found) for each in (artefact, without_contexts(artefact)))
+    ours, theirs = (measures(sought, found.user) for sought in both)
     return ours, theirs
 
 
@@ -241,7 +264,7 @@ def report(ours: Sequence[dict[str, Values]], theirs: Sequence[dict[str, Values]
 @click.option(
     "--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Instead of the demo world."
 )
-@click.option("--users", default=6_000, show_default=True, type=click.IntRange(min=1), help="Users of the world.")
+@click.option("--users", default=8_000, show_default=True, type=click.IntRange(min=1), help="Users of the world.")
 @click.option("--items", default=1_200, show_default=True, type=click.IntRange(min=1), help="Items of the world.")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Trainings.")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A setting. Repeatable.")
