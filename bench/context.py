@@ -16,7 +16,7 @@ both orders; a user counts with the mean of their watches. Progress goes to stan
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,9 +24,9 @@ from pathlib import Path
 import click
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.heldout import Earlier, Watches, watches
 from bench.lines import emit, progress
 from bench.timeline import SPARK
 from conf.hours import Hour
@@ -43,14 +43,13 @@ from jobs.imports.run import run as import_data
 from jobs.lake import Lake
 from jobs.spark import spark_session
 from jobs.tables import TRAINING_EXAMPLES
-from models.batches import decode, positives
+from models.batches import decode
 from models.calibration import as_they_stood
-from models.context import answered
 from models.measuring import Trial
 from models.metrics import bootstrap_means, interval
 from models.modelfiles import Model, encode_items, load_model
 from models.training import train
-from models.types import LOGIT_GRID, PROFILE_FIELDS, Ints, ScoredLists
+from models.types import LOGIT_GRID, PROFILE_FIELDS, ScoredLists
 from serving.candidates import personal
 from serving.eligibility import Eligibility
 from serving.follower import Snapshot
@@ -63,77 +62,12 @@ from stores.control import Control, Generation
 from stores.records import MAX_MATURITY, UNKNOWN_SEGMENT, ListBody, pack_vector, score_byte
 
 END = datetime(2025, 6, 2, tzinfo=UTC)
-DAYS, LATER, VALID = 36, 7, 1
-"""Of the demo world; those at its end that are held out, and those before them that validate, as in production."""
+DAYS, LATER = 36, 7
+"""Of the demo world; those at its end that are held out."""
 WORLD_SEED, FIRST_SEED = 31, 17
 K, RESAMPLES = 20, 2000
 WITHOUT = "the same model without the term"
 Values = NDArray[np.float64]
-ALL_SPLITS = ("train", "valid", "holdout")
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """The examples without those held out. later_from: of live data; None: examples keep the split that they have."""
-
-    source: StoredExamples
-    later_from: datetime | None
-
-    def batches(self, splits: Collection[str]) -> Iterator[pa.RecordBatch]:
-        """As of models.batches.ExampleSource; there is none of split holdout."""
-        wanted = pa.array(sorted(set(splits) - {"holdout"}))
-        for batch in self._split():
-            kept = batch.filter(pc.is_in(batch.column("split"), value_set=wanted))
-            if len(kept):
-                yield kept
-
-    def later(self) -> pa.Table:
-        """What was held out."""
-        return pa.Table.from_batches(
-            [batch.filter(pc.equal(batch.column("split"), "holdout")) for batch in self._split()]
-        )
-
-    def _split(self) -> Iterator[pa.RecordBatch]:
-        for batch in self.source.batches(ALL_SPLITS):
-            if self.later_from is None:
-                yield batch
-                continue
-            time = pc.cast(batch.column("timestamp"), pa.timestamp("us", "UTC"))
-            later = pc.greater_equal(time, pa.scalar(self.later_from))
-            valid = pc.greater_equal(time, pa.scalar(self.later_from - timedelta(days=VALID)))
-            split = pc.if_else(later, "holdout", pc.if_else(valid, "valid", "train"))
-            yield batch.set_column(batch.schema.get_field_index("split"), "split", split)
-
-
-@dataclass(frozen=True)
-class Watches:
-    """m held-out watches. user (m,): a row of the lists; page (m,); moment (m,): epoch seconds of its choice."""
-
-    user: NDArray[np.int64]
-    item_no: Ints
-    page: list[str | None]
-    moment: Values
-
-
-def watches(later: pa.Table) -> tuple[pa.Table, Watches]:
-    """The first held-out row of each user, by which their list is made, and what they watched later.
-
-    later: held-out examples. Items that the list's user had already watched are left out.
-    """
-    batch = later.combine_chunks().to_batches()[0]
-    told = answered(batch)
-    liked = pa.Table.from_batches([told if len(told) else positives(batch)])
-    liked = liked.sort_by([("user_id", "ascending"), ("timestamp", "ascending"), ("item_no", "ascending")])
-    ids = np.array(liked["user_id"].to_pylist(), object)
-    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
-    user = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(ids))))
-    first = liked.take(pa.array(starts))
-    seen = [set(history) for history in first["history"].to_pylist()]
-    item_no = liked["item_no"].to_numpy().astype(np.int32)
-    new = np.array([item not in seen[row] for row, item in zip(user, item_no.tolist(), strict=True)])
-    moment = pc.cast(liked["timestamp"], pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() / 1e6
-    page = [name for name, kept in zip(liked["page"].to_pylist(), new, strict=True) if kept]
-    return first, Watches(user[new], item_no[new], page, moment[new])
 
 
 @dataclass(frozen=True)

@@ -133,13 +133,13 @@ class Artefact(ArtefactParts):
         return region_bits(self.regions, region)
 
     def context_term(
-        self, item_no: NDArray[np.integer[Any]], page: str, daypart: int, weekday: int, region: str | None
+        self, items: Any, page: str, daypart: int, weekday: int, region: str | None
     ) -> NDArray[np.float32]:
-        """(k,) c(context)·v(i): what the context adds to the logit of each of k items."""
+        """(k,) c(context)·v(i): what the context adds to the logit of each of k item_nos."""
         row = self.context_pages.index(page) if page in self.context_pages else 0
         zone = self.context_regions.index(region) if region in self.context_regions else 0
         context = self.context_page[row] + self.context_daypart[zone, daypart] + self.context_weekday[weekday]
-        return np.asarray(self.context_items[item_no] @ context, dtype=np.float32)
+        return np.asarray(self.context_items[items] @ context, dtype=np.float32)
 
 
 def region_bits(regions: Sequence[str], region: str | None) -> np.uint64:
@@ -229,13 +229,10 @@ def load_artefact(root: Path, artefact_id: str, verify: bool = True) -> Artefact
     folder = root / artefact_id
     manifest, arrays, documents = read_folder(folder, artefact_id, verify)
     if manifest.get("format") not in READABLE:
-        raise DataError(
-            f"{folder} has format {manifest.get('format')}, this version reads {' and '.join(map(str, READABLE))}"
-        )
+        raise DataError(f"{folder} has format {manifest.get('format')}, this version reads {READABLE[0]} to {FORMAT}")
     try:
         names = documents["names"]
-        if arrays["context_daypart"].ndim == 2:
-            arrays["context_daypart"] = arrays["context_daypart"][None]
+        arrays["context_daypart"] = arrays["context_daypart"].reshape(-1, *arrays["context_daypart"].shape[-2:])
         bounds = arrays["popular.offsets"]
         lists = {scope: arrays["popular.items"][bounds[i] : bounds[i + 1]] for i, scope in enumerate(names["popular"])}
         texts: dict[str, Any] = {name: Texts(arrays[f"{name}.data"], arrays[f"{name}.offsets"]) for name in _TEXTS}
@@ -296,15 +293,8 @@ def check(content: ArtefactParts) -> None:
 
 
 def _check_context(content: ArtefactParts) -> None:
-    width = content.context_items.shape[1]
-    wanted = {
-        "context_page": (len(content.context_pages), width),
-        "context_daypart": (len(content.context_regions), 4, width),
-        "context_weekday": (7, width),
-    }
-    for name, shape in wanted.items():
-        if getattr(content, name).shape != shape:
-            raise DataError(f"artefact: {name} has shape {getattr(content, name).shape}, not {shape}")
-    for name in ("context_pages", "context_regions"):
-        if not getattr(content, name):
-            raise DataError(f"artefact: {name} is empty; its first entry stands for unknown ones")
+    pages, regions, width = len(content.context_pages), len(content.context_regions), content.context_items.shape[1]
+    shapes = ((pages, width), (regions, 4, width), (7, width))
+    for name, shape in zip(_TABLES, shapes, strict=True):
+        if getattr(content, name).shape != shape or not shape[0]:
+            raise DataError(f"artefact: {name} has shape {getattr(content, name).shape}, not {shape}; row 0 is needed")

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bench.context import Service, Sought, Watches, measures, watches, without_contexts
+from bench.context import Service, Sought, measures, without_contexts
+from bench.heldout import Watches, watches
 from conf.rules import load_rules
 from stores.artefact import load_artefact, write_artefact
 from stores.records import UNKNOWN_SEGMENT, ListBody, pack_vector

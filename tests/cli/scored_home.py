@@ -72,6 +72,7 @@ def model() -> Model:
         positives=np.ones(FILMS, np.int64),
         history=10,
         calibrated=False,
+        context_term=None,
         metrics={},
     )
 

@@ -108,7 +108,7 @@ def test_artefacts_of_the_format_before_are_read_and_have_no_search_index(tmp_pa
     newer = write_artefact(tmp_path, content())
     monkeypatch.undo()
     assert load_artefact(tmp_path, old).search_folder is None
-    with pytest.raises(DataError, match="has format 4, this version reads 1 and 2 and 3"):
+    with pytest.raises(DataError, match="has format 4, this version reads 1 to 3"):
         load_artefact(tmp_path, newer)
 
 
