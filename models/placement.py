@@ -23,14 +23,16 @@ from models.sparse import Sparse
 from models.tower import TwoTower
 from models.types import Bools, Floats, Longs
 
-PENALTIES = (1.0, 3.0, 10.0, 30.0)
+PENALTIES = (1.0, 3.0, 10.0)
 RARITIES = (0.0, 1.0)
 """What validation chooses from: the ridge penalty, and the power of its inverse document frequency with which a token
 enters."""
 TRUST = 5.0
 """An item weighs positives / (positives + TRUST): the vectors of few watches are half chance."""
 LEFT_OUT = 5
-"""One in so many watched items is left out, as if it was new, to choose by."""
+"""One in so many watched items is left out, as if it was new, to choose by: each part of them in its turn."""
+ENOUGH = 100_000
+"""Watched items beyond which one part tells enough; with a half of it two parts are left out, and so on."""
 JUDGED = 2000
 """Validation users, at most, that choose."""
 TOLERANCE, MAX_STEPS = 1e-3, 200
@@ -153,19 +155,26 @@ def _judges(
 def _chosen(regression: Regression, positives: Longs, seed: int, cases: Cases | None, users: Tensor) -> Placed:
     """What ranks items best, for the users (B, d) of cases, that the regression was fitted without."""
     watched = np.random.default_rng([seed, 6]).permutation(np.flatnonzero(positives))
-    left = np.sort(watched[: len(watched) // LEFT_OUT])
-    if cases is None or not len(left) or not regression.count:
-        return Placed(PENALTIES[1], RARITIES[0], {})
-    learnt = positives > 0
-    learnt[left] = False
-    seen, relevant = _among(cases.seen, left, len(positives)), _among(cases.relevant, left, len(positives))
+    if cases is None or len(watched) < LEFT_OUT or not regression.count:
+        return Placed(PENALTIES[0], RARITIES[0], {})
+    parts = np.array_split(watched, LEFT_OUT)[: max(1, ENOUGH // len(watched))]
     tried = {}
-    for rarity, penalty in product(RARITIES, PENALTIES):
-        placed = regression.place(regression.tokens(penalty, rarity, learnt), left)
-        ranked = top_items(mask(np.asarray((users @ placed.T).numpy(), np.float32), seen))
-        tried[(penalty, rarity)] = summary(ranked, relevant, "left")["left.ndcg@20"]
+    for penalty, rarity in product(PENALTIES, RARITIES):
+        found = [_judged(regression, positives, np.sort(left), penalty, rarity, cases, users) for left in parts]
+        tried[(penalty, rarity)] = float(np.mean(found))
     penalty, rarity = max(tried, key=lambda pair: tried[pair])
     return Placed(penalty, rarity, {f"penalty {p:g} rarity {r:g}": value for (p, r), value in tried.items()})
+
+
+def _judged(
+    regression: Regression, positives: Longs, left: Longs, penalty: float, rarity: float, cases: Cases, users: Tensor
+) -> float:
+    """NDCG@20 of the order of the items `left` (m,) ascending, for users who watched any of them."""
+    learnt = positives > 0
+    learnt[left] = False
+    placed = regression.place(regression.tokens(penalty, rarity, learnt), left)
+    scores = mask(np.asarray((users @ placed.T).numpy(), np.float32), _among(cases.seen, left, len(positives)))
+    return summary(top_items(scores), _among(cases.relevant, left, len(positives)), "left")["left.ndcg@20"]
 
 
 def _among(flat: Flat, items: Longs, n: int) -> Flat:
