@@ -151,7 +151,9 @@ def _fit(
     placed = place_by_content(
         tower, work.catalogue, seen.positives, cases, seen.vocabularies, work.settings.seed, found and found.placed
     )
-    _say(work, placed)
+    if placed.tried and found is None:
+        said = {"penalty": placed.penalty, "rarity": placed.rarity, "left out": max(placed.tried.values())}
+        work.report("placement", 1, said)
     clock = _took(work, f"placement.{phase}", clock)
     ranker = new_ranker(work.settings, seen, len(work.genres)).to(work.device)
     rankers = fit_ranker(
@@ -219,11 +221,6 @@ def _measure(work: _Work, trial: Trial, seen: Survey, cases: Cases) -> dict[str,
     metrics |= trial.measure(cases)
     _took(work, "measure", clock)
     return metrics
-
-
-def _say(work: _Work, placed: Placed) -> None:
-    chosen = {"penalty": placed.penalty, "rarity": placed.rarity}
-    work.report("placement", 1, chosen | ({"left out": max(placed.tried.values())} if placed.tried else {}))
 
 
 def _took(work: _Work, stage: str, since: float) -> float:
