@@ -48,9 +48,9 @@ def chosen(peer: Peer, training: Training, kind: Kind, seed: int) -> Params:
 
 
 def rank(split: Split, scores: Scores, k: int = TOP) -> Ints:
-    """(T, k) item_no of the measured users' best items, -1 padded: no training positive; equal scores by item_no.
+    """(T, k) item_no of the measured users' best of the ranked items, -1 padded; equal scores by item_no.
 
-    Whoever has no training positive gets what is popular, whatever the scores say.
+    No training positive is among them. Whoever has none gets what is popular, whatever the scores say.
     """
     popular = split.training.counts.astype(np.float32)
     parts = []
@@ -58,6 +58,7 @@ def rank(split: Split, scores: Scores, k: int = TOP) -> Ints:
         users = split.measured[start : start + CHUNK]
         seen = split.training.seen(users)
         given = np.where((np.diff(seen[0]) > 0)[:, None], scores(users), popular).astype(np.float32)
+        given = np.where(split.among, given, np.float32(-np.inf))
         parts.append(padded(top_items(mask(given, seen), k), k))
     return np.concatenate(parts) if parts else np.zeros((0, k), np.int32)
 

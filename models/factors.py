@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from models.sequences import Sequences
-from models.types import Floats, Longs
+from models.sparse import Sparse
 
 SPARE = 16
 """Directions carried beside those wanted, which makes these exact enough."""
@@ -40,21 +37,7 @@ def item_factors(sequences: Sequences, n: int, dim: int, seed: int) -> Tensor:
     return factors * torch.where(factors.sum(0) < 0, -1.0, 1.0)
 
 
-@dataclass(frozen=True)
-class _Sparse:
-    """A sparse matrix by rows: row r holds values[offsets[r]:offsets[r + 1]] in those columns."""
-
-    offsets: Tensor
-    columns: Tensor
-    values: Tensor
-
-    def __matmul__(self, dense: Tensor) -> Tensor:
-        return F.embedding_bag(
-            self.columns, dense, self.offsets, mode="sum", per_sample_weights=self.values, include_last_offset=True
-        )
-
-
-def _normalised(sequences: Sequences, n: int) -> tuple[_Sparse, _Sparse]:
+def _normalised(sequences: Sequences, n: int) -> tuple[Sparse, Sparse]:
     """(U, n) 1 / sqrt(items of the user · users of the item) where the user watched the item; and its transpose."""
     users = len(sequences.offsets) - 1
     owner = np.repeat(np.arange(users, dtype=np.int64), np.diff(sequences.offsets))
@@ -63,9 +46,4 @@ def _normalised(sequences: Sequences, n: int) -> tuple[_Sparse, _Sparse]:
     of_user, of_item = np.bincount(owner, minlength=users), np.bincount(item, minlength=n)
     values = (1 / np.sqrt(of_user[owner] * of_item[item])).astype(np.float32)
     order = np.argsort(item, kind="stable")
-    return _sparse(of_user, item, values), _sparse(of_item, owner[order], values[order])
-
-
-def _sparse(counts: Longs, columns: Longs, values: Floats) -> _Sparse:
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return _Sparse(torch.from_numpy(offsets), torch.from_numpy(columns), torch.from_numpy(values))
+    return Sparse.of(of_user, item, values), Sparse.of(of_item, owner[order], values[order])

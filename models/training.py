@@ -30,6 +30,7 @@ from models.fitting import Fitted, Report, reproducible
 from models.item_item import Chosen, ItemItem, fit_item_item, item_item_judge, item_item_scores
 from models.measuring import Trial
 from models.modelfiles import Model, cpu, save_model
+from models.placement import Placed, place_by_content
 from models.ranker import Ranker
 from models.tower import TwoTower
 from models.types import Floats
@@ -136,6 +137,7 @@ class _Found(NamedTuple):
     """What validation chose of each model."""
 
     tower: TowerFitted
+    placed: Placed
     ranker: Fitted
     item_item: Chosen
 
@@ -153,8 +155,15 @@ def _fit(
         work.device,
         work.report,
     )  # fmt: skip
-    clock = _took(work, f"tower.{phase}", clock)
     tower.requires_grad_(False)
+    clock = _took(work, f"tower.{phase}", clock)
+    placed = place_by_content(
+        tower, work.catalogue, seen.positives, cases, seen.vocabularies, work.settings.seed, found and found.placed
+    )
+    if placed.tried and found is None:
+        said = {"penalty": placed.penalty, "rarity": placed.rarity, "left out": max(placed.tried.values())}
+        work.report("placement", 1, said)
+    clock = _took(work, f"placement.{phase}", clock)
     ranker = new_ranker(work.settings, seen, len(work.genres)).to(work.device)
     rankers = fit_ranker(
         ranker,
@@ -168,7 +177,7 @@ def _fit(
     item_item, chosen = fit_item_item(work.source, splits, seen, work.settings, judge, found and found.item_item)
     _took(work, f"item_item.{phase}", clock)
     work.curves |= {f"tower.{phase}": towers.curves, f"ranker.{phase}": rankers.curves}
-    return _Models(tower, ranker, item_item), _Found(towers, rankers, chosen)
+    return _Models(tower, ranker, item_item), _Found(towers, placed, rankers, chosen)
 
 
 def _model(work: _Work, fitted: _Models, seen: Survey) -> Model:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from bench import peers_implicit
+from bench import peers_content, peers_implicit
 from bench.lines import progress
 from bench.peers import OWN, REFERENCE, chosen, rank
 from bench.relevance import pipeline
 from bench.relevance.interactions import Interactions, read
 from bench.relevance.measuring import SHOWN, Measured, System, accuracy
-from bench.relevance.parts import PARTS, Run
+from bench.relevance.parts import PARTS, Run, two_tower
 from bench.relevance.report import lines, said_of_runs, tables
 from bench.relevance.splits import Kind, Split, split
 from models.types import Ints
@@ -40,8 +40,8 @@ FEW_USERS = 500
     "kind",
     default="user",
     show_default=True,
-    type=click.Choice(["user", "time"]),
-    help="Hold out each user's last fifth, or the last fifth of all.",
+    type=click.Choice(["user", "time", "release"]),
+    help="Hold out each user's last fifth, the last fifth of all, or the newest tenth of the items.",
 )
 @click.option("--reduced", is_flag=True, help=f"At most {FEW_USERS} users and no choice of parameters: a quick look.")
 @click.option("--keep", type=click.Path(path_type=Path), help="A new folder in which the homes of the runs stay.")
@@ -54,6 +54,7 @@ def main(data: Path, seeds: int, kind: Kind, reduced: bool, keep: Path | None, o
     \b
     python -m bench.relevance --data ml-latest-small
     python -m bench.relevance --data ml-latest-small --split time --seeds 1
+    python -m bench.relevance --data ml-latest-small --split release    # new items
     python -m bench.relevance --data ml-latest-small --seeds 0    # peers alone
 
     Prints JSON lines on standard output; progress, and tables at the end, on standard error.
@@ -70,18 +71,19 @@ def main(data: Path, seeds: int, kind: Kind, reduced: bool, keep: Path | None, o
         parts = split(found, kind)
         if not len(parts.measured):
             raise SystemExit(
-                f"{data}: nothing is held out: no user has as many as five positives, or none has later ones"
+                f"{data}: nothing is held out: no user has as many as five positives, or none has later or newer ones"
             )
         numbers = range(FIRST_SEED, FIRST_SEED + seeds)
         systems = peers(parts, kind, list(numbers) or [FIRST_SEED], reduced)
         if seeds:
             training = root / "training"
             pipeline.write_training(whole, found, parts, training)
-            systems += topshelf(root, training, list(numbers), overrides, found, parts)
-        measured = Measured(parts, found.genres, systems)
-        means, differences = measured.intervals(REFERENCE, FEW_RESAMPLES if reduced else RESAMPLES, FIRST_SEED)
-    lines(kind, measured, REFERENCE, means, differences)
-    tables(kind, measured, REFERENCE, means, differences)
+            systems += topshelf(root, training, kind, list(numbers), overrides, found, parts)
+        measured = Measured(parts, found.about.genres, systems)
+        reference = reference_of(kind)
+        means, differences = measured.intervals(reference, FEW_RESAMPLES if reduced else RESAMPLES, FIRST_SEED)
+    lines(kind, measured, reference, means, differences)
+    tables(kind, measured, reference, means, differences)
     progress(f"{time.monotonic() - started:.0f} s in all")
 
 
@@ -100,7 +102,7 @@ def _root(keep: Path | None) -> Iterator[Path]:
 def peers(parts: Split, kind: Kind, seeds: Sequence[int], reduced: bool) -> list[System]:
     """Every peer's lists; parameters are chosen on a validation slice with the first seed, or the first are taken."""
     systems = []
-    for peer in (*OWN, *peers_implicit.PEERS):
+    for peer in peers_content.OF_NEW_ITEMS if kind == "release" else (*OWN, *peers_implicit.PEERS):
         params = peer.grid[0] if reduced else chosen(peer, parts.training, kind, seeds[0])
         said = ", ".join(f"{name} {value:g}" for name, value in params.items())
         progress(f"{peer.name}{': ' if said else ''}{said}")
@@ -111,6 +113,11 @@ def peers(parts: Split, kind: Kind, seeds: Sequence[int], reduced: bool) -> list
     return systems
 
 
+def reference_of(kind: Kind) -> str:
+    """The peer that everybody else is compared with."""
+    return peers_content.REFERENCE if kind == "release" else REFERENCE
+
+
 def _add(system: System, ranked: Ints, parts: Split) -> None:
     """One more seed, with two of its figures for whoever watches: a run that fails later has not been for nothing."""
     system.ranked.append(ranked)
@@ -119,9 +126,18 @@ def _add(system: System, ranked: Ints, parts: Split) -> None:
 
 
 def topshelf(
-    root: Path, training: Path, seeds: Sequence[int], overrides: Sequence[str], found: Interactions, parts: Split
+    root: Path,
+    training: Path,
+    kind: Kind,
+    seeds: Sequence[int],
+    overrides: Sequence[str],
+    found: Interactions,
+    parts: Split,
 ) -> list[System]:
-    """The stored lists of one run a seed, and those of its parts alone."""
+    """The stored lists of one run a seed, and those of its parts alone.
+
+    By release, where new items stand on hardly any list: their order by the product of the stored vectors.
+    """
     progress("Topshelf: importing the training part")
     prepared = pipeline.prepare(root, training, overrides)
     users = [found.user_ids[user] for user in parts.measured.tolist()]
@@ -130,9 +146,12 @@ def topshelf(
     for seed in seeds:
         progress(f"Topshelf: seed {seed}")
         stored = pipeline.run(prepared, root / f"seed-{seed}", seed, overrides, found, parts)
-        _add(whole, stored.lists, parts)
         runs.append(stored)
         run = Run(stored, parts, users)
+        if kind == "release":
+            _add(whole, two_tower(run), parts)
+            continue
+        _add(whole, stored.lists, parts)
         for name, part in PARTS.items():
             ranked = part(run)
             if ranked is not None:

@@ -8,29 +8,41 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 from numpy.typing import NDArray
 
 from conf.settings import Settings
 from jobs.scan import readable
 from jobs.tables import EVENTS, ITEMS, USERS, Table
-from models.content import genre_matrix, genre_vocabulary
+from models.content import Bags, build_vocabulary, encode, genre_matrix, genre_vocabulary
 from models.types import Floats, Ints, Longs
 
 MIN_POSITIVES = 5
 """Users with fewer are left out: a fifth of them is nobody's measure."""
+UNKNOWN = np.iinfo(np.int64).min
+"""The release of an item of which the catalogue says nothing."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What the catalogue says of n items: genres (n, G), the tokens that models know, release (n,) see `releases`."""
+
+    genres: Floats
+    tokens: Bags
+    release: Longs
 
 
 @dataclass(frozen=True)
 class Interactions:
     """m positives, each pair of user and item once, ordered by user, time and item.
 
-    user (m,) rows of user_ids; item (m,) item_no, rows of item_ids and genres (n, G); time (m,) µs since 1970.
+    user (m,) rows of user_ids; item (m,) item_no, rows of item_ids and of `about`; time (m,) µs since 1970.
     """
 
     user_ids: list[str]
     item_ids: list[str]
-    genres: Floats
+    about: About
     user: Ints
     item: Ints
     time: Longs
@@ -44,7 +56,7 @@ class Interactions:
         number = (np.cumsum(kept) - 1).astype(np.int32)
         ids = [user for user, keep in zip(self.user_ids, kept.tolist(), strict=True) if keep]
         return Interactions(
-            ids, self.item_ids, self.genres, number[self.user[rows]], self.item[rows], self.time[rows]
+            ids, self.item_ids, self.about, number[self.user[rows]], self.item[rows], self.time[rows]
         )  # fmt: skip
 
     def active(self) -> Interactions:
@@ -77,11 +89,18 @@ def read(settings: Settings) -> Interactions:
     return Interactions(
         users.dictionary.to_pylist(),
         items["item_id"].to_pylist(),
-        genre_matrix(items, genre_vocabulary(items)),
+        About(genre_matrix(items, genre_vocabulary(items)), encode(items, build_vocabulary(items)), releases(items)),
         users.indices.to_numpy().astype(np.int32),
         rows["item_no"].to_numpy().astype(np.int32),
         rows["time"].to_numpy().astype(np.int64),
     )
+
+
+def releases(items: pa.Table) -> Longs:
+    """(n,) µs since 1970 of when each item came out: available_from, else release_date, UNKNOWN without both."""
+    day = pc.cast(items["release_date"], pa.timestamp("us", "UTC"))
+    moments = pc.coalesce(pc.cast(items["available_from"], pa.timestamp("us", "UTC")), day)
+    return np.asarray(pc.fill_null(pc.cast(moments, pa.int64()), UNKNOWN).to_numpy(), np.int64)
 
 
 def ordered_items(settings: Settings) -> pa.Table:

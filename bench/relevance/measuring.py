@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -86,7 +86,7 @@ class Measured:
             relevant = only(self.split.relevant, items)
             having = np.flatnonzero(np.diff(relevant[0]))
             if len(having):
-                part = Split(past, self.split.measured[having], rows_of(relevant, having), self.split.until)
+                part = replace(self.split, measured=self.split.measured[having], relevant=rows_of(relevant, having))
                 values = {}
                 for system in self.systems:
                     by = _stacked([accuracy(ranked[having], part) for ranked in system.ranked])

@@ -75,10 +75,14 @@ class Run:
             yield np.array([place[user] for user in batch.column("user_id").to_pylist()], np.int64), batch
 
     def best(self, parts: Iterable[tuple[Longs, Floats]]) -> Ints:
-        """(T, TOP) the best by scores (B, n) of the measured users at rows (B,); the others keep what is stored."""
+        """(T, TOP) the best of the ranked items by scores (B, n) of the measured users at rows (B,).
+
+        The others keep what is stored.
+        """
         found = self.stored.lists.copy()
         for rows, scores in parts:
-            ranked = top_items(mask(scores, self.split.training.seen(self.split.measured[rows])))
+            seen = self.split.training.seen(self.split.measured[rows])
+            ranked = top_items(mask(np.where(self.split.among, scores, np.float32(-np.inf)), seen))
             found[rows] = padded(ranked, TOP)
         return found
 

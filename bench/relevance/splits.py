@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.relevance.interactions import Interactions
+from bench.relevance.interactions import About, Interactions
 from models.types import Bools, Ints, Longs
 
 HELD_OUT = 5
 """One in so many: of a user's positives, rounded down, or of all positives."""
-Kind = Literal["user", "time"]
+NEWEST = 10
+"""One in so many items with positives, rounded down, is new by release."""
+Kind = Literal["user", "time", "release"]
 Flat = tuple[Longs, Ints]
 
 
 @dataclass(frozen=True)
 class Training:
-    """Positives to learn from: offsets (U+1,) of each user's into items and times, oldest first; of n items."""
+    """Positives to learn from: offsets (U+1,) of each user's into items and times, oldest first; about: of n items."""
 
     offsets: Longs
     items: Ints
     times: Longs
-    n: int
+    about: About
+
+    @property
+    def n(self) -> int:
+        return len(self.about.release)
 
     @property
     def users(self) -> int:
@@ -56,11 +62,13 @@ class Split:
     relevant: Flat
     until: Longs
     """(U,) µs since 1970: each user's last training positive or, by time, the last that anybody has."""
+    among: Bools
+    """(n,): the items that are ranked, all of them but by release, where they are the new ones."""
 
 
 def split(data: Interactions, kind: Kind) -> Split:
-    """By each user's own time, or by one moment for all."""
-    return by_user(data) if kind == "user" else by_time(data)
+    """By each user's own time, by one moment for all, or by the items' release."""
+    return {"user": by_user, "time": by_time, "release": by_release}[kind](data)
 
 
 def by_user(data: Interactions) -> Split:
@@ -78,22 +86,39 @@ def by_time(data: Interactions) -> Split:
     return _parts(data, held, by_time=True)
 
 
+def by_release(data: Interactions) -> Split:
+    """Of the items with positives the newest tenth (rounded down) is held out with all of them.
+
+    Equal releases go by the first positive, unknown ones are the oldest. Measured are users with positives on both
+    sides.
+    """
+    first = np.full(len(data.item_ids), np.iinfo(np.int64).max)
+    np.minimum.at(first, data.item, data.time)
+    known = np.unique(data.item)
+    order = known[np.lexsort((known, first[known], data.about.release[known]))]
+    new = np.zeros(len(data.item_ids), bool)
+    new[order[len(order) - len(order) // NEWEST :]] = True
+    found = _parts(data, new[data.item], by_time=False)
+    both = np.flatnonzero(np.diff(found.training.offsets)[found.measured])
+    return replace(found, measured=found.measured[both], relevant=rows_of(found.relevant, both), among=new)
+
+
 def validation(training: Training, kind: Kind) -> Split:
     """The training part split once more in the same way: what hyper-parameters are chosen on."""
     data = Interactions(
-        [""] * training.users, [""] * training.n, np.zeros((training.n, 0), np.float32),
-        training.owners.astype(np.int32), training.items, training.times,
+        [""] * training.users, [""] * training.n, training.about, training.owners.astype(np.int32), training.items,
+        training.times,
     )  # fmt: skip
     return split(data, kind)
 
 
 def _parts(data: Interactions, held: NDArray[np.bool_], by_time: bool) -> Split:
-    users, n = len(data.user_ids), len(data.item_ids)
-    past = Training(_offsets(data.user[~held], users), data.item[~held], data.time[~held], n)
+    users = len(data.user_ids)
+    past = Training(_offsets(data.user[~held], users), data.item[~held], data.time[~held], data.about)
     counts = np.bincount(data.user[held], minlength=users)
     relevant = rows_of((_offsets(data.user[held], users), data.item[held]), np.flatnonzero(counts))
     until = np.full(users, past.times.max(initial=0)) if by_time else _last(past)
-    return Split(past, np.flatnonzero(counts), relevant, until)
+    return Split(past, np.flatnonzero(counts), relevant, until, np.ones(past.n, bool))
 
 
 def _last(past: Training) -> Longs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -106,6 +107,9 @@ def test_lists_are_read_from_the_store_and_whoever_has_none_gets_what_is_popular
     from_towers = [places[item] for item in plain.lists[0, there].tolist()]
     assert from_towers == sorted(from_towers), "an untrained ranker leaves the order of the towers"
     assert towers[1].tolist() == plain.lists[1].tolist()
+    few = np.arange(scored_home.FILMS) % 3 == 1
+    narrow = two_tower(Run(plain, replace(split, among=few), ["ann", "nobody"]))[0].tolist()
+    assert [item for item in narrow if item >= 0] == [item for item in towers[0].tolist() if item % 3 == 1]
     allowed = [item for item in towers[0].tolist() if item > 5]
     assert ranker(run)[0, : len(allowed)].tolist() == allowed
 
