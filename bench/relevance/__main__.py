@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from bench import peers_implicit
 from bench.lines import progress
 from bench.peers import OWN, REFERENCE, chosen, rank
-from bench.relevance import pipeline
+from bench.relevance import curve, pipeline
 from bench.relevance.interactions import Interactions, read
 from bench.relevance.measuring import SHOWN, Measured, System, accuracy
 from bench.relevance.parts import PARTS, Run
@@ -40,21 +41,29 @@ FEW_USERS = 500
     "kind",
     default="user",
     show_default=True,
-    type=click.Choice(["user", "time"]),
-    help="Hold out each user's last fifth, or the last fifth of all.",
+    type=click.Choice(["user", "time", curve.NAME]),
+    help="Hold out each user's last fifth, or the last fifth of all, or a fifth of the users.",
 )
 @click.option("--reduced", is_flag=True, help=f"At most {FEW_USERS} users and no choice of parameters: a quick look.")
 @click.option("--keep", type=click.Path(path_type=Path), help="A new folder in which the homes of the runs stay.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting of Topshelf other than default."
 )
-def main(data: Path, seeds: int, kind: Kind, reduced: bool, keep: Path | None, overrides: Sequence[str]) -> None:
+def main(
+    data: Path,
+    seeds: int,
+    kind: Kind | Literal["new-users"],
+    reduced: bool,
+    keep: Path | None,
+    overrides: Sequence[str],
+) -> None:
     """Measure the lists that Topshelf stores, beside what else recommends.
 
     \b
     python -m bench.relevance --data ml-latest-small
     python -m bench.relevance --data ml-latest-small --split time --seeds 1
     python -m bench.relevance --data ml-latest-small --seeds 0    # peers alone
+    python -m bench.relevance --data ml-latest-small --split new-users
 
     Prints JSON lines on standard output; progress, and tables at the end, on standard error.
     """
@@ -67,6 +76,10 @@ def main(data: Path, seeds: int, kind: Kind, reduced: bool, keep: Path | None, o
         found = read(whole).active()
         if reduced:
             found = found.sample(FEW_USERS, FIRST_SEED)
+        if kind == curve.NAME:
+            seeds_of = range(FIRST_SEED, FIRST_SEED + max(seeds, 1))
+            curve.measure(root, whole, found, seeds_of, overrides, FEW_RESAMPLES if reduced else RESAMPLES)
+            return
         parts = split(found, kind)
         if not len(parts.measured):
             raise SystemExit(
