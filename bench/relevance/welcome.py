@@ -22,8 +22,8 @@ from models.evaluation import TOP, Cases, mask, top_items
 from models.fit_tower import user_vectors
 from models.modelfiles import Model, load_model
 from models.types import PROFILE_FIELDS, Floats, Ints, Longs, UserBatch
-from serving.candidates import fallbacks
-from serving.session import nearest, recent, session_vector
+from serving.candidates import fallbacks, near_session
+from serving.session import recent, scale_of
 from stores.artefact import Artefact, load_artefact
 from stores.opening import open_reader
 from stores.sessions.base import SessionEvent
@@ -98,15 +98,17 @@ class Service:
 
     def real_time(self, split: Split) -> Ints:
         """The service's own page, before diversity and rules, of a user who has no list."""
-        found = self.segment(split)
+        found, scale = self.segment(split), scale_of(self.artefact.vectors)
         for row, seen in enumerate(self.histories(split)):
             events = [SessionEvent(int(item), "watch", float(place)) for place, item in enumerate(seen)][::-1]
             about = recent(events, -1.0, np.inf, len(self.artefact), self.rules.session)
-            vector = None if about is None else session_vector(about, self.artefact.vectors)
-            if vector is not None:
-                shut = np.zeros(len(self.artefact), bool)
-                shut[seen] = True
-                found[row] = padded(self.item[nearest(self.artefact.vectors, vector, shut, TOP)][None], TOP)
+            if about is None:
+                continue
+            shut = np.zeros(len(self.artefact), bool)
+            shut[seen] = True
+            near = near_session(self.artefact, scale, about, self.segment_of(row), shut, self.rules.session)
+            if near is not None:
+                found[row] = padded(self.item[near[:TOP]][None], TOP)
         return found
 
     def tower(self, split: Split) -> Ints:
