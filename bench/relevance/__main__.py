@@ -67,6 +67,8 @@ def main(
 
     Prints JSON lines on standard output; progress, and tables at the end, on standard error.
     """
+    if kind == curve.NAME and not seeds:
+        raise click.UsageError(f"--split {curve.NAME} is about the service: it needs a seed at least")
     started = time.monotonic()
     with _root(keep) as root:
         progress(f"importing {data}")
@@ -77,8 +79,8 @@ def main(
         if reduced:
             found = found.sample(FEW_USERS, FIRST_SEED)
         if kind == curve.NAME:
-            seeds_of = range(FIRST_SEED, FIRST_SEED + max(seeds, 1))
-            curve.measure(root, whole, found, seeds_of, overrides, FEW_RESAMPLES if reduced else RESAMPLES)
+            numbers = range(FIRST_SEED, FIRST_SEED + seeds)
+            curve.measure(root, whole, found, numbers, overrides, FEW_RESAMPLES if reduced else RESAMPLES)
             return
         parts = split(found, kind)
         if not len(parts.measured):

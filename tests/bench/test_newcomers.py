@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from bench.relevance import curve, pipeline, welcome
+from bench.relevance.__main__ import main
 from bench.relevance.curve import REAL_TIME, SEGMENT, TOWER
 from bench.relevance.interactions import Interactions
 from bench.relevance.newcomers import COUNTS, LEFT, PARTS, newcomers
@@ -102,3 +104,9 @@ def test_the_curve_is_printed_beside_the_real_time_vector(tmp_path, monkeypatch,
     assert (tower["peer"], tower["n"]) == ("real-time vector", 1)
     assert tower["ratio"] == pytest.approx(tower["value"] / tower["peer_value"], rel=1e-3)
     assert "new-users.10.user-tower.minus.real-time-vector.ndcg@20.interval" in lines
+
+
+def test_the_curve_needs_a_run(tmp_path):
+    result = CliRunner().invoke(main, ["--data", str(tmp_path), "--split", "new-users", "--seeds", "0"])
+    assert result.exit_code == 2
+    assert "needs a seed at least" in result.output
