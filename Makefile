@@ -60,7 +60,7 @@ ui: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## open the pipelin
 
 lock: $(STAMPS)/uv ## resolve the locks anew; UPGRADE=1 takes the newest versions
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build -o requirements.lock
-	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra bench --extra online \
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra bench --extra onnx \
 		-c requirements.lock -o requirements-dev.lock
 	echo uv | $(COMPILE) $(if $(UPGRADE),--upgrade) - -o requirements-bootstrap.lock
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NEWEST = "newest"
 EXTRA = ("onnx", "onnxruntime")
-INSTALL = "`python -m pip install --editable '.[online]'` in the folder of the project"
+INSTALL = "`python -m pip install --editable '.[onnx]'` in the folder of the project"
 
 
 @click.command()
@@ -34,7 +34,7 @@ def export(context: Context, model: str, folder: Path) -> None:
 
     MODEL is a model_id or a version of the table models, or `newest`: the one that is deployed. docs/export.md has
     inputs and outputs. Both files are run on made-up users and compared with PyTorch; where a number differs by more
-    than 1e-4, there is no folder. Needs the extra `online`.
+    than 1e-4, there is no folder. Needs the extra `onnx`.
 
     \b
     topshelf export newest --to exported
