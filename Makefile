@@ -60,8 +60,8 @@ ui: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## open the pipelin
 
 lock: $(STAMPS)/uv ## resolve the locks anew; UPGRADE=1 takes the newest versions
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build -o requirements.lock
-	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra bench -c requirements.lock \
-		-o requirements-dev.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra bench --extra onnx \
+		-c requirements.lock -o requirements-dev.lock
 	echo uv | $(COMPILE) $(if $(UPGRADE),--upgrade) - -o requirements-bootstrap.lock
 
 clean: ## remove the environment and the caches; your data in var/ stays

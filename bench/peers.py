@@ -86,6 +86,11 @@ def item_knn(training: Training, params: Params, seed: int) -> Scores:
 
     Sarwar et al., "Item-based collaborative filtering recommendation algorithms", 2001, on binary data.
     """
+    return linear(training, *knn_weights(training, params))
+
+
+def knn_weights(training: Training, params: Params) -> tuple[Longs, Floats]:
+    """Items (h,), and (h, h) what having one of them adds to the score of each."""
     held = most_watched(training)
     pairs = gram(training, held)
     norm = np.sqrt(np.diag(pairs))
@@ -95,18 +100,23 @@ def item_knn(training: Training, params: Params, seed: int) -> Scores:
     kept = np.zeros_like(cosine)
     rows = np.arange(len(held))[:, None]
     kept[near, rows] = cosine[rows, near]
-    return linear(training, held, kept)
+    return held, kept
 
 
 def ease(training: Training, params: Params, seed: int) -> Scores:
     """Steck, "Embarrassingly shallow autoencoders for sparse data", 2019: closed form, with ridge `l2`."""
+    return linear(training, *ease_weights(training, params))
+
+
+def ease_weights(training: Training, params: Params) -> tuple[Longs, Floats]:
+    """As knn_weights."""
     held = most_watched(training)
     pairs = gram(training, held)
     pairs[np.diag_indices(len(held))] += params["l2"]
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(pairs))).numpy()
     weights = np.asarray(inverse / -np.diag(inverse), np.float32)
     np.fill_diagonal(weights, 0)
-    return linear(training, held, weights)
+    return held, weights
 
 
 def most_watched(training: Training) -> Longs:

@@ -23,6 +23,7 @@ COMMANDS = {
     "recs": ("cli.commands.serving:recs", "Print a user's recommendations."),
     "why": ("cli.commands.why:why", "Say why an item is on a user's page, or is not."),
     "inspect": ("cli.commands.inspect:inspect", "Open the operators' page: users, their lists, and why."),
+    "export": ("cli.commands.export:export", "Write a model's networks as ONNX, for others to run."),
     "sql": ("cli.commands.sql:sql", "Ask the tables a question in SQL."),
     "generations": ("cli.commands.generations:generations", "Show every publication and how it stands."),
     "rollback": ("cli.commands.generations:rollback", "Send readers back to an earlier generation."),

@@ -42,6 +42,7 @@ class SessionRules(Section):
     # What lifts an item is named by its place among them, in a byte.
     events: int = Field(ge=1, le=255, description="Newest watches, clicks and additions to a list that count")
     decay: float = Field(gt=0, le=1, description="Weight of an event relative to the one after it")
+    popularity: float = Field(ge=0, description="Newest events that the popular list counts like, for who has no list")
     similar_weight: LogOdds = Field(description="Log-odds for full similarity to the newest event's item")
     genre_step: LogOdds = Field(description="Log-odds for each watch of one of an item's genres")
     enter_above: LogOdds = Field(description="Gain from which a similar item may enter a list that lacks it")

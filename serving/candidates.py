@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.rules import SessionRules
 from conf.vocabulary import LABELS, NO_ANCHOR, Source
 from models.rerank import OPEN, bars_of, fit_line
-from serving.session import Gains, genre_gains, nearest, session_vector, similar_gains
+from serving.session import Gains, Recent, genre_gains, nearest, session_vector, similar_gains
 from serving.visit import Visit
 from stores.artefact import Artefact
 from stores.records import list_logits, unpack_vector
@@ -213,17 +214,40 @@ def _risen(visit: Visit, taken: NDArray[np.intp], gains: Gains) -> NDArray[np.in
 
 
 def by_session(visit: Visit) -> Iterator[Candidates]:
-    """For a user without a list: what is nearest to their recent items.
+    """For a user without a list: what is nearest to their recent items, and to what is popular among those like them.
 
     By the vectors' order alone. A unit vector's products are no log-odds, so neither the context term nor a chance
     can be added to them.
     """
-    artefact = visit.snapshot.artefact
-    vector = None if visit.recent is None else session_vector(visit.recent, artefact.vectors)
-    if vector is not None:
-        shut = ~visit.open(np.zeros(0, np.int32))
-        numbers = nearest(artefact.vectors, vector, shut, visit.rules.session.candidates)
+    if visit.recent is None:
+        return
+    shut = ~visit.open(np.zeros(0, np.int32))
+    artefact, segment = visit.snapshot.artefact, visit.known.viewer.segment
+    numbers = near_session(artefact, visit.catalogue.scale, visit.recent, segment, shut, visit.rules.session)
+    if numbers is not None:
         yield Candidates(SESSION, numbers, all_of(numbers, OF_SESSION))
+
+
+def near_session(
+    artefact: Artefact,
+    scale: NDArray[np.float32],
+    recent: Recent,
+    segment: str | None,
+    shut: NDArray[np.bool_],
+    rules: SessionRules,
+) -> NDArray[np.int32] | None:
+    """Items, best first, for a user of the segment of whom the recent items are all that is known.
+
+    Args:
+        scale: (n,) from `scale_of`.
+        shut: (n,) items left out.
+
+    Returns:
+        None where nothing can be told from the recent items.
+    """
+    popular = artefact.popular.get(f"segment:{segment}", artefact.popular["global"])
+    vector = session_vector(recent, artefact.vectors, popular, rules.popularity)
+    return None if vector is None else nearest(artefact.vectors, vector, scale, shut, rules.candidates)
 
 
 def similar(artefact: Artefact, item_no: int) -> Candidates:

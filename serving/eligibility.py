@@ -14,6 +14,7 @@ from conf.vocabulary import NO_GENRE
 from models.rerank import OPEN, UNGROUPED, catalogue_bars
 from serving.follower import Snapshot
 from serving.request import Limits
+from serving.session import scale_of
 from stores.artefact import Artefact
 
 MAX_KINDS_OF_VIEWERS = 256
@@ -49,6 +50,8 @@ class Catalogue:
         self.place_in_new = np.full(len(artefact), len(self.new), np.min_scalar_type(len(self.new)))
         """(n,) index into `new`; m for items that are not on the shelf. In the narrowest type, to be near."""
         self.place_in_new[self.new] = np.arange(len(self.new))
+        self.scale = scale_of(artefact.vectors)
+        """(n,) for `session.nearest`."""
         self.promotions: list[tuple[int, Promotion]] = [
             (artefact.item_no[promotion.item_id], promotion)
             for promotion in rules.promotions.items

@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from bench import peers_content, peers_implicit
 from bench.lines import progress
 from bench.peers import OWN, REFERENCE, chosen, rank
-from bench.relevance import pipeline
+from bench.relevance import curve, pipeline
 from bench.relevance.interactions import Interactions, read
 from bench.relevance.measuring import SHOWN, Measured, System, accuracy
 from bench.relevance.parts import PARTS, Run, two_tower
@@ -40,15 +41,22 @@ FEW_USERS = 500
     "kind",
     default="user",
     show_default=True,
-    type=click.Choice(["user", "time", "release"]),
-    help="Hold out each user's last fifth, the last fifth of all, or the newest tenth of the items.",
+    type=click.Choice(["user", "time", "release", curve.NAME]),
+    help="Hold out each user's last fifth, the last fifth of all, the newest tenth of items, or a fifth of the users.",
 )
 @click.option("--reduced", is_flag=True, help=f"At most {FEW_USERS} users and no choice of parameters: a quick look.")
 @click.option("--keep", type=click.Path(path_type=Path), help="A new folder in which the homes of the runs stay.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting of Topshelf other than default."
 )
-def main(data: Path, seeds: int, kind: Kind, reduced: bool, keep: Path | None, overrides: Sequence[str]) -> None:
+def main(
+    data: Path,
+    seeds: int,
+    kind: Kind | Literal["new-users"],
+    reduced: bool,
+    keep: Path | None,
+    overrides: Sequence[str],
+) -> None:
     """Measure the lists that Topshelf stores, beside what else recommends.
 
     \b
@@ -56,9 +64,12 @@ def main(data: Path, seeds: int, kind: Kind, reduced: bool, keep: Path | None, o
     python -m bench.relevance --data ml-latest-small --split time --seeds 1
     python -m bench.relevance --data ml-latest-small --split release    # new items
     python -m bench.relevance --data ml-latest-small --seeds 0    # peers alone
+    python -m bench.relevance --data ml-latest-small --split new-users
 
     Prints JSON lines on standard output; progress, and tables at the end, on standard error.
     """
+    if kind == curve.NAME and not seeds:
+        raise click.UsageError(f"--split {curve.NAME} is about the service: it needs a seed at least")
     started = time.monotonic()
     with _root(keep) as root:
         progress(f"importing {data}")
@@ -68,6 +79,10 @@ def main(data: Path, seeds: int, kind: Kind, reduced: bool, keep: Path | None, o
         found = read(whole).active()
         if reduced:
             found = found.sample(FEW_USERS, FIRST_SEED)
+        if kind == curve.NAME:
+            numbers = range(FIRST_SEED, FIRST_SEED + seeds)
+            curve.measure(root, whole, found, numbers, overrides, FEW_RESAMPLES if reduced else RESAMPLES)
+            return
         parts = split(found, kind)
         if not len(parts.measured):
             raise SystemExit(

@@ -25,18 +25,18 @@ def lines(kind: str, measured: Measured, reference: str, means: Intervals, diffe
     def over_seeds(system: str, case: str, measure: str, values: Values, other: Values, n: int) -> None:
         compared = system != reference and bool(other.mean())
         peers = np.full(len(values), other.mean()).tolist() if compared else []
-        emit(_case(kind, system, case), values.tolist(), _unit(measure), n, reference if compared else None, peers)
+        emit(case_of(kind, system, case), values.tolist(), _unit(measure), n, reference if compared else None, peers)
 
     for system, by in measured.accuracy.items():
         for measure, values in by.items():
             own = values.mean(1)
             over_seeds(system, measure, measure, own, measured.accuracy[reference][measure].mean(1), users)
             low, high = means[system][measure]
-            emit(_case(kind, system, measure, "interval"), [low, float(own.mean()), high], _unit(measure), users)
+            emit(case_of(kind, system, measure, "interval"), [low, float(own.mean()), high], _unit(measure), users)
             if system != reference:
                 low, high = differences[system][measure]
                 middle = float(own.mean() - measured.accuracy[reference][measure].mean())
-                case = _case(kind, system, "minus", reference, measure, "interval")
+                case = case_of(kind, system, "minus", reference, measure, "interval")
                 emit(case, [low, middle, high], _unit(measure), users)
         for measure, values in measured.variety[system].items():
             case = f"{measure}@{LIST_K}"
@@ -100,7 +100,7 @@ def _rows(title: str, found: Mapping[str, Mapping[str, Values]], shown: Callable
     return table(["", *measures], body, range(1, len(measures) + 1), title)
 
 
-def _case(*parts: str) -> str:
+def case_of(*parts: str) -> str:
     """The parts in lower case, with a dash for what is no letter, number, @ or +."""
     return ".".join(re.sub(r"[^a-z0-9@+]+", "-", part.lower()).strip("-") for part in parts)
 

@@ -31,7 +31,8 @@ def towers(rows, vectors):
     """A pooled tower whose watched items have these vectors; those with zeros nobody watched. Tokens are at random."""
     vectors = torch.tensor(vectors, dtype=torch.float32)
     tower = TwoTower(TowerShape(len(rows), 3, (0, 0, 0, 0), vectors.shape[1], (), 0.0, POOLED)).requires_grad_(False)
-    catalogue = Catalogue(bags_of(rows), np.zeros((len(rows), 0), np.float32), np.zeros((len(rows), 2), np.float32))
+    none, years = np.zeros((len(rows), 0), np.float32), np.zeros((len(rows), 2), np.float32)
+    catalogue = Catalogue(bags_of(rows), none, years, none)
     offsets, ids = torch.from_numpy(catalogue.bags.offsets), torch.from_numpy(catalogue.bags.ids)
     watched = vectors.any(1)
     tower.ids.weight.copy_((vectors - tower.tokens(ids, offsets[:-1])) * watched[:, None])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from conf.rules import load_rules
-from serving.session import genre_gains, nearest, recent, session_vector, similar_gains
+from serving.candidates import near_session
+from serving.session import genre_gains, nearest, recent, scale_of, session_vector, similar_gains
 from stores.sessions.base import SessionEvent
 from tests.serving.films import NOW, Cinema, films, numbers
 
@@ -60,18 +61,34 @@ def test_each_watch_adds_a_step_for_each_of_its_genres():
     assert genre_gains(happened((0, "click")), genres, numbers(0), 0.1) is None
 
 
-def test_a_sessions_vector_is_the_decayed_mean_at_unit_length():
-    vectors = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
+def test_a_sessions_vector_is_the_decayed_mean_of_directions_at_unit_length():
+    vectors = np.array([[1, 0], [0, 7], [0, 0]], np.float32)
     found = session_vector(happened((0, "click"), (1, "click")), vectors)
     assert found.tolist() == pytest.approx((np.array([1, 0.9]) / np.hypot(1, 0.9)).tolist())
     assert session_vector(happened((2, "click")), vectors) is None
+    assert session_vector(happened((2, "click")), vectors, numbers(0), 2.0) is None, "popularity alone is another tier"
+
+
+def test_what_is_popular_counts_like_some_events():
+    vectors = np.array([[1, 0], [0, 3], [0, 0.5], [0, 0]], np.float32)
+    found = session_vector(happened((0, "click")), vectors, numbers(1, 2), 2.0)
+    assert found.tolist() == pytest.approx((np.array([1, 2]) / np.hypot(1, 2)).tolist())
+    alone = session_vector(happened((0, "click")), vectors, numbers(3), 2.0)
+    assert alone.tolist() == [1, 0], "popular items without vectors say nothing"
 
 
 def test_the_nearest_are_in_order_and_never_shut():
     vectors = np.array([[0.1, 0], [0.9, 0], [0.5, 0], [0.7, 0]], np.float32)
     shut = np.array([False, True, False, False])
-    assert nearest(vectors, np.array([1, 0], np.float32), shut, 2).tolist() == [3, 2]
-    assert nearest(vectors, np.array([1, 0], np.float32), shut, 9).tolist() == [3, 2, 0]
+    vector = np.array([1, 0], np.float32)
+    assert nearest(vectors, vector, np.ones(4, np.float32), shut, 2).tolist() == [3, 2]
+    assert nearest(vectors, vector, np.ones(4, np.float32), shut, 9).tolist() == [3, 2, 0]
+
+
+def test_items_count_by_the_square_root_of_their_length():
+    vectors = np.array([[0, 4], [2.4, 3.2], [1.44, 0], [0, 0]], np.float32)
+    scaled = vectors[:, 0] * scale_of(vectors)
+    assert scaled.tolist() == pytest.approx([0, 0.6 * 2, 1.2, 0])
 
 
 @pytest.fixture
@@ -124,3 +141,18 @@ def test_one_event_gives_a_stranger_a_page_of_their_own(world, rules):
     assert page.reason[0] == "Based on your recent activity"
     cinema.did("not_interested", 17, user="new")
     assert cinema.home(2, "new").item_no == [11, 2]
+
+
+def test_for_a_stranger_of_a_known_segment_what_is_popular_there_joins_in(world):
+    vectors = np.zeros((6, 2), np.float32)
+    vectors[[0, 1, 2, 3]] = [[1, 0], [0.6, 0.8], [0, 1], [0.6, -0.8]]
+    popular = {"global": numbers(2), "segment:18-24/US": numbers(3)}
+    world.publish({}, position=1, **films(6, vectors=vectors, popular=popular))
+    artefact = Cinema(world, load_rules()).snapshot.artefact
+    shut = np.array([True, False, True, False, True, True])
+
+    def first(segment):
+        near = near_session(artefact, scale_of(vectors), happened((0, "watch")), segment, shut, RULES)
+        return near[0]
+
+    assert (first("18-24/US"), first("65+/US"), first(None)) == (3, 1, 1)
