@@ -410,8 +410,8 @@ SERVED = Table(
             _col("tiers", ArrayType(TEXT), "What each item is from: personalized, segment, popular, …", True),
             _col("generation", LONG, "The publication that was served", True),
             _col("model_version", TEXT, "Version of its model", True),
-            _col("assigned", TEXT, "The variant that the user belongs to", True),
-            _col("variant", TEXT, "The variant that the page is of", True),
+            _col("assigned", TEXT, "The variant that the user belongs to: champion, challenger or popular", True),
+            _col("variant", TEXT, "The variant that the page is of; popular also where no list was to be had", True),
             _col(
                 "dropped",
                 LONG,
