@@ -15,7 +15,7 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
         pool="spark",
         group_name="training",
         kinds={"pytorch", "deltalake"},
-        description="Towers, item-item model and ranker, trained on the day's examples, measured and deployed.",
+        description="Towers, item-item model and ranker, trained on the day's examples, measured and judged.",
         metadata={"dagster/column_schema": column_schema(MODELS)},
     )
     def models(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
@@ -29,6 +29,12 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "orders": orders_table(result.report.metrics),
                 "learning": curves(result.report),
                 "calibrated": result.report.calibrated,
+                "judged": result.verdict.text,
+                "passed": not result.verdict.reasons,
+                **({"refused because": list(result.verdict.reasons)} if result.verdict.reasons else {}),
+                **(
+                    {"beside the one that serves": findings(result.verdict.findings)} if result.verdict.findings else {}
+                ),
                 "files": dg.MetadataValue.path(str(result.model.folder)),
             }
         )

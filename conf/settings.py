@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from conf.event_settings import Eventlog, Kafka, Redis, Sessions
+from conf.rollout_settings import Promotion, Rollout
 from conf.section import Positive, Section, Share
 from conf.serving_settings import Serving
 
@@ -236,6 +237,8 @@ class Settings(Section):
     kafka: Kafka
     publish: Publish
     gate: Gate
+    promotion: Promotion
+    rollout: Rollout
     shown: Shown
     prices: Prices
 

@@ -12,11 +12,13 @@ from assets.events import events_asset
 from assets.imported import imported_assets
 from assets.item_features import item_features_asset
 from assets.models import models_asset
+from assets.outcomes import outcomes_asset
 from assets.partitions import Partitions, partitions
 from assets.popularity import popularity_asset
 from assets.published import published_asset
 from assets.recommendations import recommendations_asset
 from assets.resources import Topshelf
+from assets.rollout import rollout_asset
 from assets.served import served_asset
 from assets.serving_artefact import serving_artefact_asset
 from assets.training_examples import training_examples_asset
@@ -42,6 +44,8 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
             recommendations_asset,
             published_asset,
             served_asset,
+            outcomes_asset,
+            rollout_asset,
         )
     ]
     daily_assets = [make(parts) for make in (training_examples_asset, models_asset)]
