@@ -1,6 +1,6 @@
 import dagster as dg
 
-from assets.metadata import column_schema, curves, metrics_table, orders_table
+from assets.metadata import column_schema, curves, judgement, metrics_table, orders_table
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from assets.runs import training_day
@@ -29,12 +29,7 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "orders": orders_table(result.report.metrics),
                 "learning": curves(result.report),
                 "calibrated": result.report.calibrated,
-                "judged": result.verdict.text,
-                "passed": not result.verdict.reasons,
-                **({"refused because": list(result.verdict.reasons)} if result.verdict.reasons else {}),
-                **(
-                    {"beside the one that serves": findings(result.verdict.findings)} if result.verdict.findings else {}
-                ),
+                **judgement(result.verdict),
                 "files": dg.MetadataValue.path(str(result.model.folder)),
             }
         )
