@@ -2,6 +2,7 @@ from contextlib import closing
 
 import dagster as dg
 
+from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
@@ -20,6 +21,7 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=EVENTS.doc,
         metadata={"dagster/column_schema": column_schema(EVENTS)},
     )
+    @retried
     def events(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         settings, lake = topshelf.settings(), topshelf.lake()
         with closing(open_eventlog_reader(settings)) as reader:

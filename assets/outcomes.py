@@ -1,5 +1,6 @@
 import dagster as dg
 
+from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
@@ -18,6 +19,7 @@ def outcomes_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=OUTCOMES.doc,
         metadata={"dagster/column_schema": column_schema(OUTCOMES)},
     )
+    @retried
     def outcomes(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         rows = job.run(topshelf.lake(), Hour.parse(context.partition_key))
         return dg.MaterializeResult(metadata={"dagster/partition_row_count": rows})

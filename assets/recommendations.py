@@ -2,6 +2,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
@@ -21,6 +22,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=RECOMMENDATIONS.doc,
         metadata={"dagster/column_schema": column_schema(RECOMMENDATIONS)},
     )
+    @retried
     def recommendations(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
         registry = Registry(lake, settings)

@@ -2,11 +2,13 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from assets.failing import alert, retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from conf.hours import Hour
 from jobs import rollout as job
+from jobs.alerts import Alert
 from jobs.tables import ROLLOUTS
 
 
@@ -20,11 +22,14 @@ def rollout_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description="Brings a new model to users step by step, or takes it back, by what users do with its lists.",
         metadata={"dagster/column_schema": column_schema(ROLLOUTS)},
     )
+    @retried
     def rollouts(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         hour = Hour.parse(context.partition_key)
         with topshelf.store() as store:
             result = job.run(topshelf.lake(), hour, topshelf.settings(), store, topshelf.now())
-        (context.log.warning if result.alarming else context.log.info)(result.said)
+        context.log.info(result.said)
+        if result.alarming:
+            alert(context, topshelf.settings(), Alert("rollout", result.said, {"hour": hour.key}))
         shown = {} if result.rollout is None else {"rollout": asdict(result.rollout)}
         evidence = {} if result.decision is None else {"evidence": result.decision.evidence}
         return dg.MaterializeResult(metadata={"done": result.said, **shown, **evidence})

@@ -2,6 +2,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
@@ -21,6 +22,7 @@ def serving_artefact_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description="Catalogue, item vectors, similar items and fallback lists, as one immutable folder.",
         metadata={"dagster/column_schema": column_schema(ITEM_EMBEDDINGS)},
     )
+    @retried
     def serving_artefact(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake, settings = topshelf.lake(), topshelf.settings()
         registry = Registry(lake, settings)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from conf.event_settings import Eventlog, Kafka, Redis, Sessions
+from conf.operations_settings import Alerts
 from conf.rollout_settings import Promotion, Rollout
 from conf.section import Positive, Section, Share
 from conf.serving_settings import Serving
@@ -239,6 +240,7 @@ class Settings(Section):
     gate: Gate
     promotion: Promotion
     rollout: Rollout
+    alerts: Alerts
     shown: Shown
     prices: Prices
 

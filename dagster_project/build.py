@@ -25,6 +25,7 @@ from assets.training_examples import training_examples_asset
 from assets.user_features import user_features_asset
 from conf.hours import DAY_FORMAT
 from conf.settings import Settings
+from dagster_project.alerts import sensors
 from dagster_project.logs import console
 
 HOURLY, DAILY = "hourly", "daily"
@@ -66,6 +67,7 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         assets=[*imported_assets(), *hourly_assets, *daily_assets],
         jobs=[hourly, daily],
         schedules=list(_schedules(settings, parts, hourly, daily)),
+        sensors=list(sensors(settings)),
         resources={"topshelf": Topshelf(overrides=list(overrides))},
         executor=dg.in_process_executor,
         loggers={"console": console},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.resources import HOUR_TAG, REPUBLISH_TAG
+from assets.resources import HOUR_TAG, REPUBLISH_TAG, TERMINAL_TAG
 from conf.errors import ConfigError
 from conf.hours import Hour
 from conf.settings import Settings
@@ -94,8 +94,16 @@ def run_hour(
         summary.steps.append(("start Spark", time.perf_counter() - started))
         newest = next((model for model in Registry(lake, settings).models() if model.intact()), None)
         if force or train.is_due(newest, wanted, settings):
-            _run_job(definitions, DAILY, wanted.day_key, {HOUR_TAG: wanted.key}, instance, summary, report)
-        tags = {REPUBLISH_TAG: "true"} if republish else {}
+            _run_job(
+                definitions,
+                DAILY,
+                wanted.day_key,
+                {HOUR_TAG: wanted.key, TERMINAL_TAG: "true"},
+                instance,
+                summary,
+                report,
+            )
+        tags = {TERMINAL_TAG: "true"} | ({REPUBLISH_TAG: "true"} if republish else {})
         _run_job(definitions, HOURLY, wanted.key, tags, instance, summary, report)
     summary.metrics = Registry(lake, settings).need_deployed().metrics
     _count(settings, summary)

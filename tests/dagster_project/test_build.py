@@ -21,7 +21,7 @@ from jobs.gate import CHECKS
 
 HOURLY_ASSETS = {
     "events", "user_features", "item_features", "popularity", "serving_artefact", "recommendations", "published",
-    "served",
+    "served", "outcomes", "rollouts",
 }  # fmt: skip
 DAILY_ASSETS = {"training_examples", "models"}
 
@@ -66,7 +66,7 @@ def test_every_asset_is_documented_and_in_a_pool_of_one(tmp_path: Path) -> None:
         if isinstance(made, dg.AssetsDefinition)
         for spec in made.specs
     }
-    assert pools.pop("published") == "publish"
+    assert {pools.pop("published"), pools.pop("rollouts")} == {"publish"}
     assert set(pools.values()) == {"spark"}
     prepare_instance(settings_of(tmp_path))
     with dg.DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
