@@ -5,6 +5,7 @@ from assets.metadata import column_schema, curves, judgement, metrics_table, ord
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from assets.runs import training_day
+from assets.tracking import tracked
 from jobs import train
 from jobs.tables import MODELS
 
@@ -25,6 +26,7 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
         result = train.run(topshelf.lake(), day, cut, topshelf.settings(), topshelf.now(), context.log.info)
         return dg.MaterializeResult(
             metadata={
+                **tracked(context, topshelf, result),
                 "model": result.model.model_id,
                 "version": result.model.version,
                 "hold-out": metrics_table(result.report.metrics),

@@ -6,6 +6,7 @@ from assets.failing import alert, retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.tracking import followed
 from conf.hours import Hour
 from jobs import rollout as job
 from jobs.alerts import Alert
@@ -28,6 +29,8 @@ def rollout_asset(partitions: Partitions) -> dg.AssetsDefinition:
         with topshelf.store() as store:
             result = job.run(topshelf.lake(), hour, topshelf.settings(), store, topshelf.now())
         context.log.info(result.said)
+        if result.changed:
+            followed(context, topshelf)
         if result.alarming:
             alert(context, topshelf.settings(), Alert("rollout", result.said, {"hour": hour.key}))
         shown = {} if result.rollout is None else {"rollout": asdict(result.rollout)}

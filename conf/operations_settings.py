@@ -16,3 +16,12 @@ class Alerts(Section):
         ge=0, description="Times that a step of a scheduled run is tried again when something was busy or away"
     )
     retry_seconds: Positive = Field(description="Before the first of these; each waits twice as long as the one before")
+
+
+class Tracking(Section):
+    """MLflow, to which trainings are logged, and where their models are registered."""
+
+    enabled: bool = Field(description="Whether trainings are logged")
+    uri: str | None = Field(description="Its tracking address; empty: a SQLite file in the home folder")
+    experiment: str = Field(min_length=1, description="Name of the experiment, and of the registered model")
+    files: bool = Field(description="Whether a model's files are uploaded, too, for others to fetch them there")

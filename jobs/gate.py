@@ -16,7 +16,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from conf.errors import PermanentError
 from conf.hours import Hour
-from conf.settings import Gate, Settings
+from conf.publication_settings import Gate
+from conf.settings import Settings
 from jobs.catalogue import arrays_of
 from jobs.events import since, window_start
 from jobs.lake import Lake

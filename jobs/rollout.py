@@ -48,6 +48,9 @@ class Result:
     decision: Decision | None
     said: str
     alarming: bool = False
+    """Whether an operator should hear of it."""
+    changed: bool = False
+    """Whether a model's status or share of users did."""
 
 
 def run(lake: Lake, hour: Hour, settings: Settings, store: Store, now: datetime) -> Result:
@@ -62,11 +65,11 @@ def run(lake: Lake, hour: Hour, settings: Settings, store: Store, now: datetime)
     model = next((each for each in registry.models() if each.model_id == rollout.model_id), None)
     if model is None or not model.intact():
         ended = _change(store, lambda known: known.aborted("its files are gone"))
-        return Result(ended, None, f"the files of {rollout.model_version} are gone, so nobody is served it", True)
+        return Result(ended, None, f"the files of {rollout.model_version} are gone, so nobody is served it", True, True)
     if rollout.state == ABORTED:
         registry.retire(model, now, rollout.note)
         change_control(store, lambda known: known.with_rollout(None), "")
-        return Result(None, None, f"{model.version} was taken back: {rollout.note}", True)
+        return Result(None, None, f"{model.version} was taken back: {rollout.note}", True, True)
     decision = decide(lake, rollout, control, hour, settings)
     return _done(registry, store, model, rollout, decision, now)
 
@@ -82,7 +85,12 @@ def _begin(registry: Registry, settings: Settings, store: Store, now: datetime) 
     rollout = Rollout(newest.model_id, newest.version, salt, steps, 0, RUNNING, now.isoformat(), "passed the gate")
     change_control(store, lambda known: known.with_rollout(rollout), "")
     registry.serves(newest, 0, SHADOW, now, "its shadow begins", {})
-    return Result(rollout, None, f"the shadow of {newest.version} begins: lists for {steps[0]}% of users, not served")
+    return Result(
+        rollout,
+        None,
+        f"the shadow of {newest.version} begins: lists for {steps[0]}% of users, not served",
+        changed=True,
+    )
 
 
 def _done(
@@ -92,7 +100,7 @@ def _done(
     since, note = now.isoformat(), decision.note
     if decision.action == "advance" and rollout.complete:
         registry.deploy(model, now, note)
-        return Result(rollout, decision, f"{model.version} is deployed: {note}")
+        return Result(rollout, decision, f"{model.version} is deployed: {note}", changed=True)
     if decision.action == "advance":
         after = _change(store, lambda known: known.advanced(since, note))
     elif decision.action == "hold" and rollout.state != HELD:
@@ -101,7 +109,7 @@ def _done(
         after = _change(store, lambda known: known.aborted(note))
         registry.retire(model, now, note, decision.evidence)
         change_control(store, lambda known: known.with_rollout(None), "")
-        return Result(None, decision, f"{model.version} was taken back: {note}", True)
+        return Result(None, decision, f"{model.version} was taken back: {note}", True, True)
     else:
         return Result(rollout, decision, f"{model.version} serves {rollout.percent}% of users: {note}")
     registry.serves(model, after.percent, after.state, now, note, decision.evidence)
@@ -110,7 +118,7 @@ def _done(
         if after.state == HELD
         else (f"{model.version} serves {after.percent}% of users from now on: {note}")
     )
-    return Result(after, decision, said, after.state == HELD)
+    return Result(after, decision, said, after.state == HELD, True)
 
 
 def _change(store: Store, step: Callable[[Rollout], Rollout]) -> Rollout:
