@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from conf.event_settings import Eventlog, Kafka, Redis, Sessions
-from conf.operations_settings import Alerts, Tracking
+from conf.operations_settings import Alerts, Health, Tracking
 from conf.publication_settings import Gate, Prices, Publish
 from conf.rollout_settings import Promotion, Rollout
 from conf.section import Positive, Section, Share
@@ -197,6 +197,7 @@ class Settings(Section):
     promotion: Promotion
     rollout: Rollout
     tracking: Tracking
+    health: Health
     alerts: Alerts
     shown: Shown
     prices: Prices

@@ -128,6 +128,13 @@ def scored(settings: Settings, hour: Hour) -> Scored:
     return Scored.of(_load(settings, hour, Scored))
 
 
+def version_at(settings: Settings, hour: Hour, table: str) -> int | None:
+    """The Delta version of a table that `hour` was scored with; None: it was not."""
+    if not _file(settings, hour, Scored).exists():
+        return None
+    return scored(settings, hour).versions.get(table)
+
+
 def _load(settings: Settings, hour: Hour, kind: type) -> dict[str, Any]:
     file = _file(settings, hour, kind)
     if not file.exists():
