@@ -1,12 +1,15 @@
+from collections.abc import Iterator
 from contextlib import closing
 
 import dagster as dg
 
+from assets.failing import retried
+from assets.health_checks import warned, warnings
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from conf.hours import Hour
-from jobs import ingest
+from jobs import health, ingest
 from jobs.tables import EVENTS
 from stores.opening import open_eventlog_reader
 
@@ -19,19 +22,25 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
         kinds={"spark", "deltalake"},
         description=EVENTS.doc,
         metadata={"dagster/column_schema": column_schema(EVENTS)},
+        check_specs=warnings("events", health.EVENT_CHECKS),
     )
-    def events(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
+    @retried
+    def events(
+        context: dg.AssetExecutionContext, topshelf: Topshelf
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         settings, lake = topshelf.settings(), topshelf.lake()
         with closing(open_eventlog_reader(settings)) as reader:
             result = ingest.run(lake, reader, settings.eventlog_path, topshelf.now)
-        return dg.MaterializeResult(
+        hour = Hour.parse(context.partition_key)
+        yield from warned(health.of_events(lake, hour, settings.health))
+        yield dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": ingest.count(lake, Hour.parse(context.partition_key)),
+                "dagster/partition_row_count": ingest.count(lake, hour),
                 "read from the log": result.read,
                 "new": result.new,
                 "passed over": result.passed_over,
                 "watermark": dg.MetadataValue.timestamp(float(result.watermark)),
-            }
+            },
         )
 
     return events

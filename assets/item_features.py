@@ -1,5 +1,6 @@
 import dagster as dg
 
+from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
@@ -18,6 +19,7 @@ def item_features_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=ITEM_FEATURES.doc,
         metadata={"dagster/column_schema": column_schema(ITEM_FEATURES)},
     )
+    @retried
     def item_features(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         result = job.run(topshelf.lake(), Hour.parse(context.partition_key), topshelf.settings())
         return dg.MaterializeResult(metadata={"dagster/row_count": result.items, "cold items": result.cold})

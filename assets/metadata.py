@@ -12,8 +12,9 @@ import dagster as dg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from jobs.attempt import Result
 from jobs.gate import Check
-from jobs.publish import Result
+from jobs.promotion import Verdict
 from jobs.tables import Table
 from models.training import TrainReport
 
@@ -64,6 +65,30 @@ def checks_table(checks: Sequence[Check]) -> dg.MetadataValue:
             for check in checks
         ]
     )
+
+
+def judgement(verdict: Verdict) -> dict[str, dg.MetadataValue | bool | str]:
+    """How a new model was judged, and beside the one that serves a row a measure and segment, what failed first."""
+    rows = [
+        dg.TableRecord(
+            {
+                "measure": one.measure,
+                "of": one.segment,
+                "users": one.users,
+                "serving": round(one.champion, 4),
+                "new": round(one.challenger, 4),
+                "difference": f"{one.low:+.4f} to {one.high:+.4f}",
+                "passed": one.passed,
+            }
+        )
+        for one in sorted(verdict.findings, key=lambda one: one.passed)
+    ]
+    return {
+        "judged": verdict.text,
+        "passed": not verdict.reasons,
+        **({"refused because": "; ".join(verdict.reasons)} if verdict.reasons else {}),
+        **({"beside the one that serves": dg.MetadataValue.table(rows)} if rows else {}),
+    }
 
 
 def metrics_table(metrics: Mapping[str, float]) -> dg.MetadataValue:

@@ -1,9 +1,11 @@
 import dagster as dg
 
-from assets.metadata import column_schema, curves, metrics_table, orders_table
+from assets.failing import retried
+from assets.metadata import column_schema, curves, judgement, metrics_table, orders_table
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from assets.runs import training_day
+from assets.tracking import tracked
 from jobs import train
 from jobs.tables import MODELS
 
@@ -15,20 +17,23 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
         pool="spark",
         group_name="training",
         kinds={"pytorch", "deltalake"},
-        description="Towers, item-item model and ranker, trained on the day's examples, measured and deployed.",
+        description="Towers, item-item model and ranker, trained on the day's examples, measured and judged.",
         metadata={"dagster/column_schema": column_schema(MODELS)},
     )
+    @retried
     def models(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         day, cut = training_day(context, topshelf.now())
         result = train.run(topshelf.lake(), day, cut, topshelf.settings(), topshelf.now(), context.log.info)
         return dg.MaterializeResult(
             metadata={
+                **tracked(context, topshelf, result),
                 "model": result.model.model_id,
                 "version": result.model.version,
                 "hold-out": metrics_table(result.report.metrics),
                 "orders": orders_table(result.report.metrics),
                 "learning": curves(result.report),
                 "calibrated": result.report.calibrated,
+                **judgement(result.verdict),
                 "files": dg.MetadataValue.path(str(result.model.folder)),
             }
         )

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets import gate_checks
+from assets.failing import retried
 from assets.metadata import column_schema, publication
 from assets.partitions import Partitions
 from assets.progress import listening
@@ -24,6 +25,7 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(PUBLISHED)},
         check_specs=gate_checks.specs(),
     )
+    @retried
     def published(
         context: dg.AssetExecutionContext, topshelf: Topshelf
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:

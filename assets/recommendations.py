@@ -1,10 +1,14 @@
+from dataclasses import asdict
+
 import dagster as dg
 
+from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from conf.hours import Hour
-from jobs import manifests, publish, score, train
+from jobs import manifests, publish, score
+from jobs.registry import Registry
 from jobs.tables import RECOMMENDATIONS
 
 
@@ -18,24 +22,22 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=RECOMMENDATIONS.doc,
         metadata={"dagster/column_schema": column_schema(RECOMMENDATIONS)},
     )
+    @retried
     def recommendations(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
+        registry = Registry(lake, settings)
+        model = registry.need_deployed()
         with topshelf.store() as store:
-            result = score.run(
-                lake,
-                hour,
-                settings,
-                train.need_deployed(lake, settings),
-                manifests.built(settings, hour),
-                publish.control_of(store),
-                topshelf.now(),
-            )
+            control = publish.control_of(store)
+            built, challenger = manifests.built(settings, hour), registry.tried(control)
+            result = score.run(lake, hour, settings, model, built, control, topshelf.now(), challenger)
         return dg.MaterializeResult(
             metadata={
                 "dagster/partition_row_count": result.changed,
                 "users scored": result.scored,
                 "unchanged": result.unchanged,
                 "model": result.model_id,
+                **({} if result.challenger is None else {"challenger": asdict(result.challenger)}),
             }
         )
 

@@ -20,6 +20,8 @@ from stores.opening import open_store
 HOUR_TAG = "topshelf/hour"
 """Run tag: the hour for which a training is wanted; it reads nothing later."""
 FORCE_TAG = "topshelf/force"
+TERMINAL_TAG = "topshelf/terminal"
+"""Run tag: a person waits for it."""
 REPUBLISH_TAG = "topshelf/republish"
 
 

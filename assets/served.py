@@ -1,5 +1,6 @@
 import dagster as dg
 
+from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
@@ -17,6 +18,7 @@ def served_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=SERVED.doc,
         metadata={"dagster/column_schema": column_schema(SERVED)},
     )
+    @retried
     def served(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         folder = topshelf.settings().shown_path
         result = job.run(topshelf.lake(), Hour.parse(context.partition_key), folder)

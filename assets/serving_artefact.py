@@ -1,11 +1,14 @@
+from dataclasses import asdict
+
 import dagster as dg
 
+from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from conf.hours import Hour
 from jobs import artefact as job
-from jobs import train
+from jobs.registry import Registry
 from jobs.tables import ITEM_EMBEDDINGS
 
 
@@ -19,16 +22,21 @@ def serving_artefact_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description="Catalogue, item vectors, similar items and fallback lists, as one immutable folder.",
         metadata={"dagster/column_schema": column_schema(ITEM_EMBEDDINGS)},
     )
+    @retried
     def serving_artefact(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake, settings = topshelf.lake(), topshelf.settings()
-        model = train.need_deployed(lake, settings)
-        result = job.run(lake, Hour.parse(context.partition_key), settings, model)
+        registry = Registry(lake, settings)
+        model = registry.need_deployed()
+        with topshelf.store() as store:
+            challenger = registry.tried(store.read_control())
+        result = job.run(lake, Hour.parse(context.partition_key), settings, model, challenger)
         return dg.MaterializeResult(
             metadata={
                 "artefact": result.artefact_id,
                 "model": model.model_id,
                 "items": result.items,
                 "files": dg.MetadataValue.path(str(settings.artefacts_path / result.artefact_id)),
+                **({} if result.challenger is None else {"challenger": asdict(result.challenger)}),
             }
         )
 

@@ -1,5 +1,6 @@
 import dagster as dg
 
+from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
@@ -18,6 +19,7 @@ def training_examples_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=TRAINING_EXAMPLES.doc,
         metadata={"dagster/column_schema": column_schema(TRAINING_EXAMPLES)},
     )
+    @retried
     def training_examples(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         day, cut = training_day(context, topshelf.now())
         result = job.run(topshelf.lake(), day, cut, topshelf.settings())

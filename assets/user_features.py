@@ -1,9 +1,15 @@
+from collections.abc import Iterator
+from datetime import timedelta
+
 import dagster as dg
 
+from assets.failing import retried
+from assets.health_checks import warned, warnings
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from conf.hours import Hour
+from jobs import health, manifests
 from jobs import user_features as job
 from jobs.tables import USER_FEATURES
 
@@ -17,11 +23,18 @@ def user_features_asset(partitions: Partitions) -> dg.AssetsDefinition:
         kinds={"spark", "deltalake"},
         description=USER_FEATURES.doc,
         metadata={"dagster/column_schema": column_schema(USER_FEATURES)},
+        check_specs=warnings("user_features", {health.DRIFT_CHECK: health.DRIFT}),
     )
-    def user_features(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        result = job.run(topshelf.lake(), Hour.parse(context.partition_key), topshelf.settings())
-        return dg.MaterializeResult(
-            metadata={"dagster/row_count": result.users, "users with watches": result.with_watches}
+    @retried
+    def user_features(
+        context: dg.AssetExecutionContext, topshelf: Topshelf
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
+        result = job.run(lake, hour, settings)
+        before = manifests.version_at(settings, Hour(hour.start - timedelta(days=1)), USER_FEATURES.name)
+        yield from warned([health.of_features(lake, before, settings.health)])
+        yield dg.MaterializeResult(
+            metadata={"dagster/row_count": result.users, "users with watches": result.with_watches},
         )
 
     return user_features

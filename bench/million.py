@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from bench.lines import emit
 from bench.memory import Peak
 from bench.worlds import World
-from jobs.publish import Result
+from jobs.attempt import Result
 from jobs.tables import PUBLICATIONS
 
 PARTS = {"planned": "plan", "loading": "gate", "loaded": "load", "verified": "read_back", "current": "merge"}

@@ -122,8 +122,8 @@ def shown(root: Path) -> None:
                 tiers=tiers,
                 generation=41,
                 model_version="v3",
-                assigned="personalized",
-                variant="personalized",
+                assigned="champion",
+                variant="champion",
                 offset=0,
             )
         )

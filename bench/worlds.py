@@ -23,6 +23,7 @@ from conf.hours import Hour
 from conf.loading import load
 from conf.settings import Settings
 from jobs import publish
+from jobs.attempt import Result
 from jobs.lake import Lake
 from jobs.load import Progress
 from jobs.manifests import Scored
@@ -68,7 +69,7 @@ class World:
         changed = self.lake.read(RECOMMENDATIONS).where(of_hour).count()
         return hour, Scored("bench", "bench", self.artefact_id, users, changed, users - changed, {})
 
-    def publish(self, hour: Hour, scored: Scored) -> publish.Result:
+    def publish(self, hour: Hour, scored: Scored) -> Result:
         return publish.run(self.lake, hour, self.settings, self.store, scored, lambda: datetime.now(UTC), self)
 
 

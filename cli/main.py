@@ -28,6 +28,8 @@ COMMANDS = {
     "generations": ("cli.commands.generations:generations", "Show every publication and how it stands."),
     "rollback": ("cli.commands.generations:rollback", "Send readers back to an earlier generation."),
     "takedown": ("cli.commands.takedown:takedown", "Take items out of every answer, at once."),
+    "rollout": ("cli.commands.rollout:rollout", "See and drive how a new model comes to users."),
+    "lift": ("cli.commands.rollout:lift", "Tell how much more users do with their lists."),
     "rules": ("cli.commands.rules:rules", "Check rules, and see what a change of them would do."),
     "ui": ("cli.commands.pipeline:ui", "Open the pipeline in the Dagster UI."),
     "config": ("cli.commands.config:config", "Show the settings in force and where each comes from."),

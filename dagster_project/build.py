@@ -12,17 +12,20 @@ from assets.events import events_asset
 from assets.imported import imported_assets
 from assets.item_features import item_features_asset
 from assets.models import models_asset
+from assets.outcomes import outcomes_asset
 from assets.partitions import Partitions, partitions
 from assets.popularity import popularity_asset
 from assets.published import published_asset
 from assets.recommendations import recommendations_asset
 from assets.resources import Topshelf
+from assets.rollout import rollout_asset
 from assets.served import served_asset
 from assets.serving_artefact import serving_artefact_asset
 from assets.training_examples import training_examples_asset
 from assets.user_features import user_features_asset
 from conf.hours import DAY_FORMAT
 from conf.settings import Settings
+from dagster_project.alerts import sensors
 from dagster_project.logs import console
 
 HOURLY, DAILY = "hourly", "daily"
@@ -42,6 +45,8 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
             recommendations_asset,
             published_asset,
             served_asset,
+            outcomes_asset,
+            rollout_asset,
         )
     ]
     daily_assets = [make(parts) for make in (training_examples_asset, models_asset)]
@@ -62,6 +67,7 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         assets=[*imported_assets(), *hourly_assets, *daily_assets],
         jobs=[hourly, daily],
         schedules=list(_schedules(settings, parts, hourly, daily)),
+        sensors=list(sensors(settings)),
         resources={"topshelf": Topshelf(overrides=list(overrides))},
         executor=dg.in_process_executor,
         loggers={"console": console},

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.resources import HOUR_TAG, REPUBLISH_TAG
+from assets.resources import HOUR_TAG, REPUBLISH_TAG, TERMINAL_TAG
 from conf.errors import ConfigError
 from conf.hours import Hour
 from conf.settings import Settings
 from dagster_project.build import DAILY, HOURLY, build
 from jobs import manifests, train
 from jobs.lake import Lake
+from jobs.registry import Registry
 from jobs.spark import spark_session
 from stores.opening import open_store
 
@@ -91,12 +92,20 @@ def run_hour(
         report("starting Spark")
         lake = Lake(spark_session(settings), settings.lake_root)
         summary.steps.append(("start Spark", time.perf_counter() - started))
-        model = train.deployed(lake, settings)
-        if force or train.is_due(model, wanted, settings):
-            _run_job(definitions, DAILY, wanted.day_key, {HOUR_TAG: wanted.key}, instance, summary, report)
-        tags = {REPUBLISH_TAG: "true"} if republish else {}
+        newest = next((model for model in Registry(lake, settings).models() if model.intact()), None)
+        if force or train.is_due(newest, wanted, settings):
+            _run_job(
+                definitions,
+                DAILY,
+                wanted.day_key,
+                {HOUR_TAG: wanted.key, TERMINAL_TAG: "true"},
+                instance,
+                summary,
+                report,
+            )
+        tags = {TERMINAL_TAG: "true"} | ({REPUBLISH_TAG: "true"} if republish else {})
         _run_job(definitions, HOURLY, wanted.key, tags, instance, summary, report)
-    summary.metrics = train.need_deployed(lake, settings).metrics
+    summary.metrics = Registry(lake, settings).need_deployed().metrics
     _count(settings, summary)
     return summary
 

@@ -22,9 +22,9 @@ from conf.settings import Settings
 from conf.vocabulary import NO_GENRE
 from jobs.catalogue import catalogue
 from jobs.lake import Lake
-from jobs.manifests import Built, built_before, encoded_folder, save
+from jobs.manifests import Built, BuiltOther, built_before, encoded_folder, save
+from jobs.registry import Model as Deployed
 from jobs.tables import ITEM_EMBEDDINGS, POPULARITY
-from jobs.train import Model as Deployed
 from models.content import genre_vocabulary
 from models.encoding import EncodedItems
 from models.modelfiles import Model, encode_items, load_model
@@ -46,21 +46,35 @@ SIMILAR = 50
 """Similar items kept for each item."""
 
 
-def run(lake: Lake, hour: Hour, settings: Settings, model: Deployed) -> Built:
+def run(lake: Lake, hour: Hour, settings: Settings, model: Deployed, challenger: Deployed | None = None) -> Built:
     """Encode the catalogue with `model`, and write the artefact and the item_embeddings table.
 
+    challenger: a model that is being tried, which gets an artefact of its own. What is wrong with it costs nobody else
+    anything, and is in the result.
+
     Raises:
-        DataError: the catalogue is empty, its item_no have gaps, or it has more regions than fit.
+        DataError: the catalogue is empty, its item_no have gaps, or it has more regions than fit; `model` is damaged.
     """
-    items = catalogue(lake)
-    loaded = load_model(model.folder)
-    encoded = encode_items(loaded, items)
-    before = built_before(settings, hour)
-    content = artefact_content(items, _popular(lake, hour), loaded, encoded, before, model.version, str(hour))
-    artefact_id = write_artefact(settings.artefacts_path, content)
-    _save_encoded(encoded, encoded_folder(settings, artefact_id))
+    items, popular, before = catalogue(lake), _popular(lake, hour), built_before(settings, hour)
+
+    def write(each: Deployed) -> tuple[str, EncodedItems, ArtefactContent]:
+        loaded = load_model(each.folder)
+        encoded = encode_items(loaded, items)
+        content = artefact_content(items, popular, loaded, encoded, before, each.version, str(hour))
+        artefact_id = write_artefact(settings.artefacts_path, content)
+        _save_encoded(encoded, encoded_folder(settings, artefact_id))
+        return artefact_id, encoded, content
+
+    artefact_id, encoded, content = write(model)
     _write_embeddings(lake, items, encoded, model.model_id, hour)
-    result = Built(artefact_id, model.model_id, items.num_rows, list(content.genre_names), list(content.segments))
+    other = None
+    if challenger is not None:
+        try:
+            other = BuiltOther(write(challenger)[0], challenger.model_id)
+        except DataError as error:
+            other = BuiltOther(None, challenger.model_id, str(error))
+    names = list(content.genre_names), list(content.segments)
+    result = Built(artefact_id, model.model_id, items.num_rows, *names, other)
     save(settings, hour, result)
     return result
 

@@ -16,7 +16,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from conf.errors import PermanentError
 from conf.hours import Hour
-from conf.settings import Gate, Settings
+from conf.publication_settings import Gate
+from conf.settings import Settings
 from jobs.catalogue import arrays_of
 from jobs.events import since, window_start
 from jobs.lake import Lake
@@ -24,6 +25,7 @@ from jobs.ledger import KEY
 from jobs.tables import PLANS, PUBLISHED, USER_FEATURES
 from models.listcheck import TOP, Lists, ListStats, measure
 from stores.artefact import Artefact, load_artefact
+from stores.base import CHALLENGER, CHAMPION
 from stores.control import Control
 
 CHECKS = {
@@ -37,6 +39,7 @@ CHECKS = {
     "rejected_rows": "Rows that the store refused",
 }
 """Every check, and what it looks at."""
+OF_ANY_LIST = ("short_lists", "forbidden_items")
 EXAMPLES = 5
 """Users and items named by a check that fails."""
 _SUMS = pa.schema(
@@ -77,12 +80,26 @@ class GateFailed(PermanentError):
 def evaluate(
     lake: Lake, attempt: int, hour: Hour, settings: Settings, control: Control, artefact_id: str
 ) -> tuple[Check, ...]:
-    """Check the planned lists of `attempt` against those live now, the catalogue of the artefact, and gate.*."""
-    planned = lake.read(PLANS).where(F.col("generation") == attempt)
+    """Check the champion's planned lists of `attempt` against those live now, the catalogue, and gate.*."""
+    planned = _planned(lake, attempt, CHAMPION)
     stats, forbidden, brief = _measure(lake, planned, hour, settings, control, artefact_id)
     active, covered = _coverage(lake, planned, hour, settings, control)
     items = int(load_artefact(settings.artefacts_path, artefact_id, verify=False).active.sum())
     return _judge(settings.gate, stats, items, active, covered, forbidden, brief)
+
+
+def of_challenger(
+    lake: Lake, attempt: int, hour: Hour, settings: Settings, control: Control, artefact_id: str
+) -> tuple[Check, ...]:
+    """Check the challenger's planned lists for what no list may be. That they differ from others is what is tried."""
+    found = _measure(lake, _planned(lake, attempt, CHALLENGER), hour, settings, control, artefact_id)
+    stats, forbidden, brief = found
+    judged = _judge(settings.gate, stats, stats.lists, stats.lists, stats.lists, forbidden, brief)
+    return tuple(check for check in judged if check.name in OF_ANY_LIST)
+
+
+def _planned(lake: Lake, attempt: int, variant: str) -> DataFrame:
+    return lake.read(PLANS).where((F.col("generation") == attempt) & (F.col("variant") == variant))
 
 
 def refused(rejected: int, planned: int, gate: Gate) -> Check:
@@ -160,7 +177,7 @@ def _coverage(lake: Lake, planned: DataFrame, hour: Hour, settings: Settings, co
     start = window_start(hour.end, settings.features.activity_window_days)
     seen = F.col("last_active").isNotNull() & since("last_active", start)
     users = lake.read(USER_FEATURES).where(seen).select("user_id")
-    live = lake.read(PUBLISHED).where(F.col("store_id") == control.store_id)
+    live = lake.read(PUBLISHED).where((F.col("store_id") == control.store_id) & (F.col("variant") == CHAMPION))
     kept = live.join(planned.select(*KEY), on=KEY, how="left_anti")
     filled = F.size("items") > 0
     served = kept.where(filled).select("user_id").unionByName(planned.where(filled).select("user_id")).distinct()

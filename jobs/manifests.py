@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,15 @@ from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
 from jobs.lake import write_json
+
+
+@dataclass(frozen=True)
+class BuiltOther:
+    """The artefact of the same hour with the model that is being tried. artefact_id None: it could not be made."""
+
+    artefact_id: str | None
+    model_id: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,29 @@ class Built:
     genre_names: list[str]
     segments: list[str]
     """Stored rows name genres and segments by their place in these, so later artefacts only append."""
+    challenger: BuiltOther | None = None
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Built:
+        """From what `asdict` makes of one."""
+        other = fields.get("challenger")
+        return cls(**{**fields, "challenger": BuiltOther(**other) if other else None})
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What of an hour's scoring was made with the model that is being tried."""
+
+    model_id: str
+    model_version: str
+    artefact_id: str
+    scored: int
+    changed: int
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What an hour's scoring read and made: the first half of a publication's manifest."""
+    """What an hour's scoring read and made: the first half of a publication's manifest. Counts are of both variants."""
 
     model_id: str
     model_version: str
@@ -39,6 +66,26 @@ class Scored:
     unchanged: int
     versions: dict[str, int | None]
     """Delta version of every table read."""
+    challenger: Tried | None = None
+
+    def of_champion(self) -> Scored:
+        """Without what was made with the model that is being tried."""
+        tried = self.challenger
+        if tried is None:
+            return self
+        return replace(
+            self,
+            scored=self.scored - tried.scored,
+            changed=self.changed - tried.changed,
+            unchanged=self.unchanged - (tried.scored - tried.changed),
+            challenger=None,
+        )
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Scored:
+        """From what `asdict` makes of one."""
+        tried = fields.get("challenger")
+        return cls(**{**fields, "challenger": Tried(**tried) if tried else None})
 
 
 def save(settings: Settings, hour: Hour, made: Built | Scored) -> None:
@@ -53,21 +100,23 @@ def built(settings: Settings, hour: Hour) -> Built:
     Raises:
         DataError: none was made.
     """
-    return Built(**_load(settings, hour, Built))
+    return Built.of(_load(settings, hour, Built))
 
 
 def built_before(settings: Settings, hour: Hour) -> Built | None:
     """The artefact of the newest hour before `hour`; None: there was none. The same for every run of `hour`."""
     earlier = sorted(settings.manifests_path.glob("*.built.json"))
     before = [file for file in earlier if file.name < _file(settings, hour, Built).name]
-    return Built(**json.loads(before[-1].read_text())) if before else None
+    return Built.of(json.loads(before[-1].read_text())) if before else None
 
 
 def built_from(settings: Settings, hour: Hour) -> set[str]:
     """Artefacts of `hour` and of later ones: those a run under way may still need."""
     names = sorted(settings.manifests_path.glob("*.built.json"))
     wanted = [file for file in names if file.name >= _file(settings, hour, Built).name]
-    return {Built(**json.loads(file.read_text())).artefact_id for file in wanted}
+    made = [Built.of(json.loads(file.read_text())) for file in wanted]
+    others = {each.challenger.artefact_id for each in made if each.challenger is not None}
+    return {each.artefact_id for each in made} | {other for other in others if other is not None}
 
 
 def scored(settings: Settings, hour: Hour) -> Scored:
@@ -76,7 +125,14 @@ def scored(settings: Settings, hour: Hour) -> Scored:
     Raises:
         DataError: it was not scored.
     """
-    return Scored(**_load(settings, hour, Scored))
+    return Scored.of(_load(settings, hour, Scored))
+
+
+def version_at(settings: Settings, hour: Hour, table: str) -> int | None:
+    """The Delta version of a table that `hour` was scored with; None: it was not."""
+    if not _file(settings, hour, Scored).exists():
+        return None
+    return scored(settings, hour).versions.get(table)
 
 
 def _load(settings: Settings, hour: Hour, kind: type) -> dict[str, Any]:

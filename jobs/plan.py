@@ -20,7 +20,7 @@ from jobs.cost import ROW_BYTES, UNIT_BYTES
 from jobs.lake import Lake
 from jobs.ledger import KEY, Ledger
 from jobs.tables import PLANS, PUBLISHED, RECOMMENDATIONS
-from stores.base import RING, VARIANTS, newest
+from stores.base import CHAMPION, RING, VARIANTS, newest
 from stores.control import Control
 from stores.opening import open_store
 
@@ -57,17 +57,23 @@ def make(lake: Lake, hour: Hour, control: Control, ledger: Ledger, settings: Set
     """
     ours = ledger.describes(control)
     published = lake.read(PUBLISHED)
+    # A challenger's lists of another day may be another model's.
+    champion = F.col("variant") == CHAMPION
     mine = (F.col("store_id") == control.store_id) & F.lit(ours)
     old = published.where(mine).select(*KEY, F.col("hash").alias("old_hash"), F.col("ring_position").alias("old_place"))
     wanted = _fresh(lake, hour).withColumn("why", F.lit(CHANGED))
     if not (ours and ledger.only_store):
-        wanted = wanted.unionByName(_without(published.where(~mine).withColumn("why", F.lit(CARRIED)), wanted))
+        wanted = wanted.unionByName(
+            _without(published.where(~mine & champion).withColumn("why", F.lit(CARRIED)), wanted)
+        )
     left = ledger.left_behind(control)
     if left is None:
         wanted = wanted.withColumn("again", F.lit(False))
     else:
         # Lists of bad generations are not worth carrying over: their users keep what readers see until they are scored.
-        aborted = left.where(F.col("generation").isin(*control.aborted, control.lease) & (F.col("hour") <= hour.start))
+        aborted = left.where(
+            champion & F.col("generation").isin(*control.aborted, control.lease) & (F.col("hour") <= hour.start)
+        )
         wanted = wanted.unionByName(_without(aborted.withColumn("why", F.lit(CARRIED)), wanted))
         touched = left.select(*KEY, F.lit(True).alias("touched"))
         wanted = wanted.join(touched, on=KEY, how="left").withColumn("again", F.coalesce("touched", F.lit(False)))
@@ -87,6 +93,17 @@ def make(lake: Lake, hour: Hour, control: Control, ledger: Ledger, settings: Set
 def save(lake: Lake, plan: DataFrame, attempt: int) -> Counts:
     """Write a plan down under its attempt's number, which no other has."""
     lake.append(PLANS, plan.withColumn("generation", F.lit(attempt)), ROWS_A_TASK)
+    return count(lake, attempt)
+
+
+def leave_out(lake: Lake, attempt: int, variant: str) -> Counts:
+    """Take the lists of a variant out of a plan that nothing was loaded of yet."""
+    lake.delete(PLANS, (F.col("generation") == attempt) & (F.col("variant") == variant))
+    return count(lake, attempt)
+
+
+def count(lake: Lake, attempt: int) -> Counts:
+    """What a plan holds."""
     rows = lake.read(PLANS).where(F.col("generation") == attempt)
     size = F.octet_length("user_id") + F.octet_length("body") + F.lit(ROW_BYTES)
     each = F.xxhash64("user_id", "variant", "ring_position", "hash")

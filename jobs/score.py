@@ -7,40 +7,38 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import BooleanType, StructType
 
 from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Retrieval, Settings
-from conf.vocabulary import LABELS, NO_ANCHOR, Source
 from jobs.catalogue import arrays_of
 from jobs.events import window_start
 from jobs.lake import Lake
 from jobs.ledger import Ledger
-from jobs.manifests import Built, Scored, encoded_folder, save
+from jobs.list_rows import list_body, list_items, segments
+from jobs.manifests import Built, Scored, Tried, encoded_folder, save
+from jobs.registry import Model
 from jobs.tables import ITEMS, POPULARITY, PUBLISHED, RECOMMENDATIONS, USER_FEATURES
-from jobs.train import Model
 from jobs.user_batches import filters, user_batch
 from models.encoding import EncodedItems
 from models.index import use_threads
 from models.modelfiles import load_model
 from models.scoring import Scorer
-from models.types import CandidateLists, ScoredLists
+from models.types import CandidateLists
 from stores.artefact import Artefact, load_artefact
-from stores.base import VARIANTS
+from stores.base import CHALLENGER, CHAMPION
 from stores.control import Control
-from stores.records import UNKNOWN_SEGMENT, ListBody, body_hash, encode_body, pack_vector, score_byte
+from stores.records import UNKNOWN_SEGMENT, body_hash, encode_body
+from stores.rollout import Rollout
 
-CHAMPION = VARIANTS[0]
 LIST_COLUMNS = ("user_id", "items", "embedding", "segment", "region", "maturity_limit", "body", "hash")
 LIST_SCHEMA = StructType([RECOMMENDATIONS.schema[name] for name in LIST_COLUMNS])
 
@@ -58,13 +56,21 @@ class Inputs:
 
 
 def run(
-    lake: Lake, hour: Hour, settings: Settings, model: Model, built: Built, control: Control, now: datetime
+    lake: Lake,
+    hour: Hour,
+    settings: Settings,
+    model: Model,
+    built: Built,
+    control: Control,
+    now: datetime,
+    challenger: Model | None = None,
 ) -> Scored:
     """Score every user active before the end of `hour`, and replace the hour's partition of recommendations.
 
     A list counts as changed when the readers of the store, whose control record is `control`, do not have it, or were
     given it for this very hour: so a re-run leaves the same partition whether or not it was published in between.
     Users whom an earlier attempt had planned without its rows becoming visible are scored, and count as changed, too.
+    With a challenger, whose artefact `built` has, the users for whom its rollout prepares lists are scored by both.
 
     Raises:
         DataError: the artefact was made with another model, or user_features for another hour.
@@ -77,36 +83,92 @@ def run(
     ledger = Ledger(lake, control.store_id)
     ledger.heal(control, now)
     left = ledger.left_behind(control)
-    touched = None if left is None else left.where(F.col("variant") == CHAMPION).select("user_id")
-    artefact_id = built.artefact_id
     versions = lake.versions(ITEMS, USER_FEATURES, POPULARITY, PUBLISHED)
+    champion = Variant(CHAMPION, model, built.artefact_id, 0, None)
+    scored, changed = _score_variant(lake, hour, settings, champion, control.store_id, left)
+    tried = None
+    second = _challenging(challenger, built, control)
+    if second is not None:
+        own = _score_variant(lake, hour, settings, second, control.store_id, left)
+        tried = Tried(second.model.model_id, second.model.version, second.artefact_id, *own)
+        scored, changed = scored + own[0], changed + own[1]
+    else:
+        stale = _of(hour, CHALLENGER)
+        if not lake.read(RECOMMENDATIONS).where(stale).isEmpty():
+            lake.delete(RECOMMENDATIONS, stale)
+    result = Scored(
+        model.model_id, model.version, built.artefact_id, scored, changed, scored - changed, versions, tried
+    )
+    save(settings, hour, result)
+    return result
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the models that lists are made with. since: the first generation with lists by it.
+
+    rollout: says which users have lists made by it; None: all.
+    """
+
+    name: str
+    model: Model
+    artefact_id: str
+    since: int | None
+    rollout: Rollout | None
+
+
+def _challenging(challenger: Model | None, built: Built, control: Control) -> Variant | None:
+    """The second variant, where there is one and its artefact was made."""
+    rollout, other = control.rollout, built.challenger
+    if challenger is None or rollout is None or other is None or other.artefact_id is None:
+        return None
+    if not challenger.model_id == other.model_id == rollout.model_id:
+        return None
+    live = control.generation()
+    known = live.challenger if live is not None else None
+    since = known.since if known is not None and known.model_id == challenger.model_id else None
+    return Variant(CHALLENGER, challenger, other.artefact_id, since, rollout)
+
+
+def _of(hour: Hour, variant: str) -> Column:
+    return (F.col("date") == hour.date) & (F.col("hour") == hour.start.hour) & (F.col("variant") == variant)
+
+
+def _score_variant(
+    lake: Lake, hour: Hour, settings: Settings, variant: Variant, store_id: str, left: DataFrame | None
+) -> tuple[int, int]:
+    """Score one variant and replace its partition; returns how many users were scored, and how many lists changed."""
+    touched = None if left is None else left.where(F.col("variant") == variant.name).select("user_id")
     inputs = Inputs(
         settings.artefacts_path,
-        artefact_id,
-        encoded_folder(settings, artefact_id),
-        model.folder,
+        variant.artefact_id,
+        encoded_folder(settings, variant.artefact_id),
+        variant.model.folder,
         settings.retrieval,
         hour.end.timestamp(),
     )
-    lists = score(_active(lake, hour, settings, lake.read(PUBLISHED), touched), inputs).persist(StorageLevel.DISK_ONLY)
+    users = _active(lake, hour, settings, lake.read(PUBLISHED), touched)
+    if variant.rollout is not None:
+        users = users.where(F.udf(variant.rollout.prepares, BooleanType())("user_id"))
+    lists = score(users, inputs).persist(StorageLevel.DISK_ONLY)
     try:
         count = lists.count()
-        changed = _changed(lists, lake.read(PUBLISHED), hour, control.store_id, touched)
-        where: dict[str, str | int | date] = {"date": hour.date, "hour": hour.start.hour, "variant": CHAMPION}
+        changed = _changed(lists, _live(lake, variant, store_id), hour, touched)
+        where: dict[str, str | int | date] = {"date": hour.date, "hour": hour.start.hour, "variant": variant.name}
         rows = changed.withColumns(
-            {"model_id": F.lit(model.model_id), **{name: F.lit(value) for name, value in where.items()}}
+            {"model_id": F.lit(variant.model.model_id), **{name: F.lit(value) for name, value in where.items()}}
         )
         lake.replace(RECOMMENDATIONS, rows, where)
     finally:
         lists.unpersist()
-    written = (
-        lake.read(RECOMMENDATIONS)
-        .where((F.col("date") == hour.date) & (F.col("hour") == hour.start.hour) & (F.col("variant") == CHAMPION))
-        .count()
-    )
-    result = Scored(model.model_id, model.version, artefact_id, count, written, count - written, versions)
-    save(settings, hour, result)
-    return result
+    return count, lake.read(RECOMMENDATIONS).where(_of(hour, variant.name)).count()
+
+
+def _live(lake: Lake, variant: Variant, store_id: str) -> DataFrame:
+    """The lists by the variant's model that readers have."""
+    published = lake.read(PUBLISHED)
+    mine = published.where((F.col("variant") == variant.name) & (F.col("store_id") == F.lit(store_id)))
+    return mine.limit(0) if variant.since is None else mine.where(F.col("generation") >= variant.since)
 
 
 def _active(lake: Lake, hour: Hour, settings: Settings, published: DataFrame, touched: DataFrame | None) -> DataFrame:
@@ -149,11 +211,9 @@ def _marked(users: DataFrame, touched: DataFrame | None) -> DataFrame:
     return users.join(marks, on="user_id", how="left").withColumn("touched", F.coalesce("touched", F.lit(False)))
 
 
-def _changed(lists: DataFrame, published: DataFrame, hour: Hour, store_id: str, touched: DataFrame | None) -> DataFrame:
-    live = published.where(
-        (F.col("variant") == CHAMPION) & (F.col("store_id") == F.lit(store_id)) & (F.col("hour") != F.lit(hour.start))
-    ).select("user_id", F.col("hash").alias("live_hash"))
-    joined = _marked(lists.join(live, on="user_id", how="left"), touched)
+def _changed(lists: DataFrame, live: DataFrame, hour: Hour, touched: DataFrame | None) -> DataFrame:
+    before = live.where(F.col("hour") != F.lit(hour.start)).select("user_id", F.col("hash").alias("live_hash"))
+    joined = _marked(lists.join(before, on="user_id", how="left"), touched)
     differs = ~F.col("hash").eqNullSafe(F.col("live_hash"))
     return joined.where(differs | F.col("touched")).select(*LIST_COLUMNS)
 
@@ -207,75 +267,17 @@ def candidate_lists(artefact: Artefact, retrieval: Retrieval) -> CandidateLists:
 def _score_batch(batch: pa.RecordBatch, artefact: Artefact, scorer: Scorer) -> pa.RecordBatch:
     users = user_batch(batch, scorer.model.history)
     lists = scorer.score(users, filters(batch, artefact))
-    segments = _segments(batch, artefact)
-    bodies = [_body(batch, row, users.history[row], lists, segments[row], artefact) for row in range(len(batch))]
+    named = segments(batch, artefact)
+    bodies = [list_body(batch, row, users.history[row], lists, named[row], artefact) for row in range(len(batch))]
     encoded = [encode_body(body) for body in bodies]
     columns = {
         "user_id": batch.column("user_id"),
-        "items": _items(lists, users.history, artefact),
+        "items": list_items(lists, users.history, artefact),
         "embedding": pa.array([body.vector for body in bodies], pa.binary()),
-        "segment": pa.array([None if s == UNKNOWN_SEGMENT else artefact.segments[s] for s in segments], pa.string()),
+        "segment": pa.array([None if s == UNKNOWN_SEGMENT else artefact.segments[s] for s in named], pa.string()),
         "region": batch.column("region"),
         "maturity_limit": batch.column("maturity_limit"),
         "body": pa.array(encoded, pa.binary()),
         "hash": pa.array([body_hash(body) for body in encoded], pa.string()),
     }
     return pa.RecordBatch.from_pydict(columns)
-
-
-def _segments(batch: pa.RecordBatch, artefact: Artefact) -> list[int]:
-    number = {name: place for place, name in enumerate(artefact.segments)}
-    pairs = zip(batch.column("age_band").to_pylist(), batch.column("region").to_pylist(), strict=True)
-    return [number.get(f"{age}/{region}", UNKNOWN_SEGMENT) for age, region in pairs]
-
-
-def _body(
-    batch: pa.RecordBatch, row: int, history: np.ndarray[Any, Any], lists: ScoredLists, segment: int, artefact: Artefact
-) -> ListBody:
-    kept = lists.item_no[row] >= 0
-    return ListBody(
-        maturity_limit=batch.column("maturity_limit")[row].as_py(),
-        region=batch.column("region")[row].as_py(),
-        segment=segment,
-        vector=pack_vector(lists.vectors[row]),
-        anchors=tuple(int(item) for item in history[::-1][:5] if item >= 0),
-        item_no=lists.item_no[row][kept],
-        score=score_byte(lists.logit_q[row][kept] / 4096),
-        source=lists.source[row][kept],
-        anchor=lists.anchor[row][kept],
-    )
-
-
-def _items(lists: ScoredLists, history: np.ndarray[Any, Any], artefact: Artefact) -> pa.Array:
-    """The lists as analysts read them: an array of structs a user, anchors by name."""
-    kept = lists.item_no >= 0
-    offsets = np.concatenate([[0], np.cumsum(kept.sum(1))]).astype(np.int32)
-    item_no = lists.item_no[kept]
-    ids = pa.array(artefact.item_ids, pa.string())
-    source, anchor = lists.source[kept], lists.anchor[kept]
-    user = np.repeat(np.arange(len(kept)), kept.sum(1))
-    similar, genre = source == Source.SIMILAR, (source == Source.GENRE) & (anchor != NO_ANCHOR)
-    back = np.where(similar, anchor, 0).astype(np.int64)
-    watched = np.where(similar, history[user, history.shape[1] - 1 - back], 0)
-    names = pa.array(artefact.genre_names or [""], pa.string())
-    anchors = pc.if_else(
-        pa.array(similar),
-        ids.take(pa.array(watched)),
-        pc.if_else(
-            pa.array(genre),
-            names.take(pa.array(np.where(genre, anchor, 0).astype(np.int32))),
-            pa.scalar(None, pa.string()),
-        ),
-    )
-    probability = 1 / (1 + np.exp(-lists.logit_q[kept] / 4096))
-    struct = pa.StructArray.from_arrays(
-        [
-            pa.array(item_no),
-            ids.take(pa.array(item_no)),
-            pa.array(probability.astype(np.float32)),
-            pa.array(LABELS, pa.string()).take(pa.array(source.astype(np.int32))),
-            anchors,
-        ],
-        names=["item_no", "item_id", "score", "source", "anchor"],
-    )
-    return pa.ListArray.from_arrays(pa.array(offsets), struct)

@@ -9,7 +9,8 @@ TRIES = 5
 
 
 def switch(store: Store, leased: Control, made: Generation) -> Control:
-    """Send readers to `made` by one compare-and-set. Items taken down since `leased` was written stay so.
+    """Send readers to `made` by one compare-and-set. Items taken down since `leased` was written stay so, and
+    so does a step of a rollout.
 
     Returns the control record after it.
 
@@ -39,5 +40,5 @@ def switch(store: Store, leased: Control, made: Generation) -> Control:
 
 
 def still_held(found: Control | None, leased: Control) -> bool:
-    """Whether the lease is as it was taken: only takedowns may have changed."""
-    return found is not None and found.differs_in_takedowns_only(leased)
+    """Whether the lease is as it was taken: only takedowns and the rollout may have changed."""
+    return found is not None and found.differs_by_operators_only(leased)

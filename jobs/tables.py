@@ -410,8 +410,8 @@ SERVED = Table(
             _col("tiers", ArrayType(TEXT), "What each item is from: personalized, segment, popular, …", True),
             _col("generation", LONG, "The publication that was served", True),
             _col("model_version", TEXT, "Version of its model", True),
-            _col("assigned", TEXT, "The variant that the user belongs to", True),
-            _col("variant", TEXT, "The variant that the page is of", True),
+            _col("assigned", TEXT, "The variant that the user belongs to: champion, challenger or popular", True),
+            _col("variant", TEXT, "The variant that the page is of; popular also where no list was to be had", True),
             _col(
                 "dropped",
                 LONG,
@@ -425,6 +425,45 @@ SERVED = Table(
     ),
     key=("request_id", "offset"),
     partitions=("date", "hour"),
+)
+
+OUTCOMES = Table(
+    "outcomes",
+    "What users did with what they were shown, one row a user, variant and hour: what rates and lifts are made from.",
+    StructType(
+        [
+            _col("user_id", TEXT, "Who", True),
+            _col("assigned", TEXT, "The variant that the user belonged to: champion, challenger or popular", True),
+            _col("model_version", TEXT, "Version of the model whose answers they were", True),
+            _col("pages", LONG, "Pages that were answered", True),
+            _col("shown", LONG, "Items on them", True),
+            _col("impressions", LONG, "Impressions that the app told of", True),
+            _col("clicks", LONG, "Clicks that name an answer", True),
+            _col("watches", LONG, "Watches that name an answer", True),
+            _col("minutes", DOUBLE, "Minutes watched of them", True),
+            _col("date", DAY, "Day in which the events arrived, or the pages were shown", True),
+            _col("hour", INT, "Hour likewise", True),
+        ]
+    ),
+    key=("date", "hour", "user_id", "assigned", "model_version"),
+    partitions=("date", "hour"),
+)
+
+ROLLOUTS = Table(
+    "rollouts",
+    "How each model came to users, one row a change: how it was judged, each step, why it was held or ended.",
+    StructType(
+        [
+            _col("model_id", TEXT, "The model", True),
+            _col("version", TEXT, "Its version", True),
+            _col("state", TEXT, "validating, shadow, running, held, aborted, deployed or retired", True),
+            _col("traffic_percent", INT, "Share of users it serves since", True),
+            _col("note", TEXT, "Why, in words", True),
+            _col("evidence", TEXT, "The numbers behind it, as JSON", True),
+            _col("noted_at", TIME, "When", True),
+        ]
+    ),
+    key=("model_id", "noted_at"),
 )
 
 REJECTS = Table(
@@ -473,6 +512,8 @@ TABLES = (
     PUBLICATIONS,
     REFUSALS,
     SERVED,
+    OUTCOMES,
+    ROLLOUTS,
     REJECTS,
     IMPORTS,
 )

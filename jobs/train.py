@@ -1,54 +1,40 @@
-"""models: train the towers and the ranker on a day's examples, measure them, register and deploy the result."""
+"""models: train the towers and the ranker on a day's examples, measure them, register and judge the result."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from hashlib import sha256
-from pathlib import Path
+from datetime import date, datetime, timedelta
 
 from pyspark.sql import functions as F
 
-from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
 from jobs import examples
 from jobs.catalogue import catalogue
 from jobs.example_files import StoredExamples
 from jobs.lake import Lake
-from jobs.tables import MODELS, TRAINING_EXAMPLES
-from models.modelfiles import MANIFEST
+from jobs.promotion import Verdict, judge
+from jobs.registry import VALIDATING, Model, Registry
+from jobs.tables import TRAINING_EXAMPLES
 from models.training import TrainReport, train
-
-MODEL_NAME = "two_tower_ranker"
-HEADLINE = "lists"
-"""The stage whose metrics stand for the model: what users get."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """A row of the registry that can be scored with."""
-
-    model_id: str
-    version: str
-    folder: Path
-    cut: datetime
-    metrics: dict[str, float]
-    """Of the hold-out, before the last fit."""
 
 
 @dataclass(frozen=True)
 class Result:
     model: Model
     report: TrainReport
+    verdict: Verdict
 
 
 def run(
     lake: Lake, day: date, cut: datetime, settings: Settings, now: datetime, progress: Callable[[str], None]
 ) -> Result:
-    """Train on the examples of `day`, which end at `cut`; register the model and deploy it.
+    """Train on the examples of `day`, which end at `cut`, and register the model.
+
+    The first one is deployed. A later one is refused where it does worse than the one that serves; else a rollout
+    brings it to users step by step, or of finished records it is deployed at once.
 
     A training that was killed goes on from its last epoch when the examples are still the same. The model's name is
     made of its cut and its content: the same training gives the same model.
@@ -58,9 +44,11 @@ def run(
         if abandoned != folder:
             shutil.rmtree(abandoned)
     folder.mkdir(parents=True, exist_ok=True)
+    registry, items = Registry(lake, settings), catalogue(lake)
+    registry.begin_training(folder.name, cut, now)
     report = train(
         StoredExamples(lake.path(TRAINING_EXAMPLES), day),
-        catalogue(lake),
+        items,
         examples.holdout(lake, cut, settings),
         settings,
         folder,
@@ -74,7 +62,25 @@ def run(
         shutil.rmtree(folder)
     else:
         folder.rename(final)
-    return Result(_register(lake, model_id, report.sha256, cut, report, settings, now), report)
+    metrics = {name: float(value) for name, value in sorted(report.metrics.items())}
+    champion = registry.deployed()
+    trained = Model(model_id, "", final, cut, metrics, report.sha256)
+    if champion is not None and champion.model_id == model_id:
+        registry.end_training()
+        return Result(champion, report, Verdict((), "it is the model that serves already"))
+    model = registry.add(trained, now, f"trained on events before {cut:%Y-%m-%d %H:%M}")
+    verdict = judge(champion, model, report, items, settings)
+    if verdict.reasons:
+        registry.retire(model, now, "refused: " + "; ".join(verdict.reasons), _evidence(verdict))
+    elif champion is None or not settings.rollout.steps or settings.data.profile == "historical":
+        registry.deploy(model, now, f"passed {verdict.text}")
+    else:
+        registry.note(model, VALIDATING, 0, now, f"passed {verdict.text}", _evidence(verdict))
+    return Result(model, report, verdict)
+
+
+def _evidence(verdict: Verdict) -> dict[str, list[float]]:
+    return {f"{one.measure} of {one.segment}": [one.champion, one.challenger] for one in verdict.findings}
 
 
 def _digest(lake: Lake, day: date) -> str:
@@ -86,74 +92,9 @@ def _digest(lake: Lake, day: date) -> str:
     return f"{(total['digest'] or 0) & (2**64 - 1):016x}"
 
 
-def _register(
-    lake: Lake, model_id: str, digest: str, cut: datetime, report: TrainReport, settings: Settings, now: datetime
-) -> Model:
-    """Deploy the model and retire those before it, in one commit."""
-    known = lake.read(MODELS)
-    rows = known.select("model_id", "version").collect()
-    version = next((row["version"] for row in rows if row["model_id"] == model_id), f"v{len(rows) + 1}")
-    metrics = {name: float(value) for name, value in sorted(report.metrics.items())}
-    deployed = lake.spark.createDataFrame(
-        [
-            (
-                model_id,
-                MODEL_NAME,
-                version,
-                metrics.get(f"{HEADLINE}.ndcg@20"),
-                metrics.get(f"{HEADLINE}.recall@20"),
-                None,
-                model_id,
-                digest,
-                "deployed",
-                now,
-                100,
-                metrics,
-                cut,
-                now,
-            )
-        ],
-        MODELS.schema,
-    )
-    retired = known.where((F.col("status") == "deployed") & (F.col("model_id") != model_id)).withColumns(
-        {"status": F.lit("retired"), "traffic_percent": F.lit(0)}
-    )
-    lake.upsert(MODELS, deployed.unionByName(retired))
-    return Model(model_id, version, settings.models_path / model_id, cut, metrics)
-
-
-def deployed(lake: Lake, settings: Settings) -> Model | None:
-    """The deployed model; None where there is none, or its files are gone."""
-    row = lake.read(MODELS).where(F.col("status") == "deployed").orderBy(F.desc("deployed_at")).first()
-    if row is None:
-        return None
-    folder = settings.models_path / row["artifact_path"]
-    manifest = folder / MANIFEST
-    if not manifest.exists() or sha256(manifest.read_bytes()).hexdigest() != row["sha256"]:
-        return None
-    return Model(row["model_id"], row["version"], folder, _utc(row["cut"]), dict(row["metrics"]))
-
-
-def _utc(moment: datetime) -> datetime:
-    """Spark gives times without a zone, in the session's, which is UTC."""
-    return moment.replace(tzinfo=UTC)
-
-
-def need_deployed(lake: Lake, settings: Settings) -> Model:
-    """The deployed model.
-
-    Raises:
-        DataError: there is none, or its files are gone or changed.
-    """
-    model = deployed(lake, settings)
-    if model is None:
-        raise DataError(f"no deployed model with its files in {settings.models_path}: train one with the job `daily`")
-    return model
-
-
-def is_due(model: Model | None, hour: Hour, settings: Settings) -> bool:
-    """Whether an hour should train first: there is no model, or it is too old, or it has seen later hours."""
-    if model is None:
+def is_due(newest: Model | None, hour: Hour, settings: Settings) -> bool:
+    """Whether an hour should train first: there is no model, or the newest is too old, or has seen later hours."""
+    if newest is None:
         return True
-    age = hour.end - model.cut
+    age = hour.end - newest.cut
     return age < timedelta(0) or age > timedelta(hours=settings.training.max_model_age_hours)

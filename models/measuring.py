@@ -14,7 +14,6 @@ from models.blend import Pool
 from models.cowatch import CoWatched
 from models.encoding import EncodedItems
 from models.evaluation import Cases
-from models.metrics import summary
 from models.modelfiles import Model
 from models.scoring import Scorer
 from models.similar import similar_items
@@ -51,15 +50,15 @@ class Trial:
         ]
         return Pool(*(np.concatenate([getattr(part, f.name) for part in found]) for f in fields(Pool)))
 
-    def measure(self, cases: Cases) -> dict[str, float]:
-        """metrics.summary of the lists, "lists.recall@20" and so on."""
+    def ranked(self, cases: Cases) -> Ints:
+        """(B, list_size) item_no of the lists, best first, -1 padded."""
         if not len(cases):
-            return {}
+            return np.full((0, self.settings.retrieval.list_size), -1, np.int32)
         ranked = [
             self.scorer.score(part.users, self.filters(part.users, part.seen)).item_no
             for part in cases.chunks(self.settings.retrieval.batch_users)
         ]
-        return summary(np.concatenate(ranked), cases.relevant, "lists")
+        return np.concatenate(ranked)
 
 
 def open_catalogue(genres: Floats) -> CatalogueArrays:

@@ -29,11 +29,13 @@ from models.fit_tower import TowerFitted, TowerRun, dot_scores, fit_towers
 from models.fitting import Fitted, Report, reproducible
 from models.item_item import Chosen, ItemItem, fit_item_item, item_item_judge, item_item_scores
 from models.measuring import Trial
+from models.metrics import summary
 from models.modelfiles import Model, cpu, save_model
 from models.placement import Placed, place_by_content
+from models.promotion import Held
 from models.ranker import Ranker
 from models.tower import TwoTower
-from models.types import Floats
+from models.types import Floats, Ints
 
 PAST, ALL = ("train",), ("train", "valid", "holdout")
 JUDGED = 2000
@@ -53,6 +55,8 @@ class TrainReport:
     calibrated: bool
     seconds: dict[str, float]
     sha256: str
+    held: Held
+    """The hold-out, as it was ranked before the last fit."""
 
 
 @dataclass
@@ -106,8 +110,8 @@ def train(
         past = survey(source, PAST, len(work.catalogue))
         valid = valid_cases(source, settings.training.history, settings.training.holdout_users)
         fitted, found = _fit(work, PAST, past, valid, None)
-        model, metrics = _settled(work, _model(work, fitted, past), past, valid, holdout_cases(
-            holdout, settings.training.history, settings.training.holdout_users))  # fmt: skip
+        cases = holdout_cases(holdout, settings.training.history, settings.training.holdout_users)
+        model, metrics, ranked = _settled(work, _model(work, fitted, past), past, valid, cases)
 
         everything = survey(source, ALL, len(work.catalogue))
         last, _ = _fit(work, ALL, everything, None, found)
@@ -124,7 +128,9 @@ def train(
             _habits(work, ALL, everything, final.ranker).give(final.ranker, final.context_term)
         digest = save_model(final, items, out_dir)
     shutil.rmtree(work.folder, ignore_errors=True)
-    return TrainReport(metrics, work.curves, model.calibrated, work.seconds, digest)
+    return TrainReport(
+        metrics, work.curves, model.calibrated, work.seconds, digest, Held(ranked, cases, past.positives)
+    )
 
 
 class _Models(NamedTuple):
@@ -200,8 +206,10 @@ def _model(work: _Work, fitted: _Models, seen: Survey) -> Model:
     )
 
 
-def _settled(work: _Work, model: Model, seen: Survey, valid: Cases, cases: Cases) -> tuple[Model, dict[str, float]]:
-    """The model with the order and the context term that validation chose, calibrated; and the hold-out's metrics."""
+def _settled(
+    work: _Work, model: Model, seen: Survey, valid: Cases, cases: Cases
+) -> tuple[Model, dict[str, float], Ints]:
+    """The model with the order and the context term that validation chose, calibrated; the hold-out's metrics and lists."""
     clock = time.monotonic()
     trial = Trial(model, encode(model.tower, model.ranker, work.catalogue, model.positives), work.items, work.settings)
     pool = trial.pool(next(valid.chunks(JUDGED))) if len(valid) else None
@@ -223,16 +231,19 @@ def _settled(work: _Work, model: Model, seen: Survey, valid: Cases, cases: Cases
     calibrated = calibrate(trial, work.source, pool, context_vectors(model.ranker, work.catalogue))
     model = replace(model, context_term=term, calibrated=calibrated)
     clock = _took(work, "context", clock)
-    return model, metrics | _measure(work, trial, seen, cases)
+    ranked = trial.ranked(cases)
+    metrics |= _measure(work, trial.model, seen, cases)
+    metrics |= summary(ranked, cases.relevant, "lists") if len(cases) else {}
+    _took(work, "measure", clock)
+    return model, metrics, ranked
 
 
 def _habits(work: _Work, splits: Collection[str], seen: Survey, ranker: Ranker) -> Habits:
     return Habits.read(work.source, splits, seen, work.catalogue.context, ranker)
 
 
-def _measure(work: _Work, trial: Trial, seen: Survey, cases: Cases) -> dict[str, float]:
-    """Popularity on the same examples, towers and item-item model alone over the whole catalogue, the stored lists."""
-    clock, model = time.monotonic(), trial.model
+def _measure(work: _Work, model: Model, seen: Survey, cases: Cases) -> dict[str, float]:
+    """Popularity on the same examples; towers and item-item model alone, over the whole catalogue."""
     counts = seen.positives.astype(np.float32)
 
     def popularity(part: Cases) -> Floats:
@@ -240,10 +251,7 @@ def _measure(work: _Work, trial: Trial, seen: Survey, cases: Cases) -> dict[str,
 
     metrics = measure(cases, popularity, "popularity")
     metrics |= measure(cases, dot_scores(model.tower, work.catalogue, model.vocabularies), "two_tower")
-    metrics |= measure(cases, item_item_scores(model.item_item, len(work.catalogue)), "item_item")
-    metrics |= trial.measure(cases)
-    _took(work, "measure", clock)
-    return metrics
+    return metrics | measure(cases, item_item_scores(model.item_item, len(work.catalogue)), "item_item")
 
 
 def _took(work: _Work, stage: str, since: float) -> float:

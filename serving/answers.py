@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
-from serving.candidates import POPULAR
 from serving.follower import Snapshot
 from serving.page import Page
 
 REQUEST_ID_PREFIX = "req_"
 REQUEST_ID_BYTES = 8
+_NOTHING = b'"source":"popular","assigned":"champion","variant":"popular"'
+"""Of a home page without a shelf."""
 
 
 class Shelf(Protocol):
@@ -38,10 +39,10 @@ def new_request_id() -> str:
 def recommendations(page: Page, request_id: str, next_cursor: str | None = None) -> bytes:
     """The body of a recommendations answer. next_cursor: None where there is no next page."""
     following = b"" if next_cursor is None else b',"next_cursor":"%s"' % next_cursor.encode()
-    return b'{"recommendations":[%s],%s,"source":%s%s%s}' % (
+    return b'{"recommendations":[%s],%s,%s%s%s}' % (
         _items(page),
         _made(page.snapshot, request_id),
-        _text(page.source),
+        _of(page),
         b"" if page.age_seconds is None else b',"age_seconds":%d' % page.age_seconds,
         following,
     )
@@ -49,9 +50,13 @@ def recommendations(page: Page, request_id: str, next_cursor: str | None = None)
 
 def home(snapshot: Snapshot, shelves: Sequence[Shelf], request_id: str) -> bytes:
     """The body of a home answer. Its source is that of the first shelf."""
-    source = shelves[0].page.source if shelves else POPULAR
     joined = b",".join(b'{"title":%s,"recommendations":[%s]}' % (_text(one.title), _items(one.page)) for one in shelves)
-    return b'{"shelves":[%s],%s,"source":%s}' % (joined, _made(snapshot, request_id), _text(source))
+    made = _made(shelves[0].page.snapshot if shelves else snapshot, request_id)
+    return b'{"shelves":[%s],%s,%s}' % (joined, made, _of(shelves[0].page) if shelves else _NOTHING)
+
+
+def _of(page: Page) -> bytes:
+    return b'"source":%s,"assigned":%s,"variant":%s' % (_text(page.source), _text(page.assigned), _text(page.variant))
 
 
 def _items(page: Page) -> bytes:

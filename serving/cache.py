@@ -6,6 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+Key = tuple[str, str]
+"""user_id and variant."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -30,28 +33,28 @@ class RingCache:
         self._seconds = seconds
         self._clock = clock
         # Each of its methods is one step under the interpreter's lock.
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._kept: OrderedDict[Key, Kept] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def put(self, user_id: str, ring: Mapping[int, bytes]) -> None:
+    def put(self, key: Key, ring: Mapping[int, bytes]) -> None:
         """Remember what the store just said. An empty ring is forgotten: its user may have been erased."""
         if not ring:
-            self._kept.pop(user_id, None)
+            self._kept.pop(key, None)
             return
-        self._kept.pop(user_id, None)  # so that it moves to the end
-        self._kept[user_id] = Kept(ring, self._clock())
+        self._kept.pop(key, None)  # so that it moves to the end
+        self._kept[key] = Kept(ring, self._clock())
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
-    def get(self, user_id: str) -> tuple[Mapping[int, bytes], float] | None:
+    def get(self, key: Key) -> tuple[Mapping[int, bytes], float] | None:
         """The user's ring and its age in seconds; None where there is none that is young enough."""
-        kept = self._kept.get(user_id)
+        kept = self._kept.get(key)
         if kept is None:
             return None
         age = self._clock() - kept.looked_up
         if age > self._seconds:
-            self._kept.pop(user_id, None)
+            self._kept.pop(key, None)
             return None
         return kept.ring, age

@@ -17,12 +17,14 @@ from datetime import datetime
 
 from serving.answers import REQUEST_ID_BYTES, REQUEST_ID_PREFIX
 from serving.problems import Problem, bad_request
+from stores.base import CHALLENGER, CHAMPION
 
 MAX_DEPTH = 1000
 """Items of all pages of one cursor: what a later page costs grows with what comes before it."""
 _LAYOUT = struct.Struct(f">BIHId{REQUEST_ID_BYTES}s")
 LENGTH = _LAYOUT.size * 4 // 3
-_FORMAT = 1
+_FORMATS = {CHAMPION: 1, CHALLENGER: 2}
+"""By the variant of the list that the pages are cut from."""
 _DAY = 86_400
 
 
@@ -34,6 +36,8 @@ class Place:
     """The request id of the first page."""
     as_of: float
     """Its time, epoch seconds."""
+    variant: str = CHAMPION
+    """Of the list that the pages are cut from."""
 
 
 def write(place: Place, about: str) -> str | None:
@@ -44,7 +48,9 @@ def write(place: Place, about: str) -> str | None:
     if place.offset >= MAX_DEPTH:
         return None
     seed = bytes.fromhex(place.seed.removeprefix(REQUEST_ID_PREFIX))
-    packed = _LAYOUT.pack(_FORMAT, place.generation, place.offset, _check(place, about), place.as_of, seed)
+    packed = _LAYOUT.pack(
+        _FORMATS[place.variant], place.generation, place.offset, _check(place, about), place.as_of, seed
+    )
     return base64.urlsafe_b64encode(packed).decode()
 
 
@@ -55,11 +61,12 @@ def read(text: str, about: str) -> Place:
             raise ValueError
         packed = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
         kind, generation, offset, check, as_of, seed = _LAYOUT.unpack(packed)
-        if kind != _FORMAT:
+        variant = next((name for name, number in _FORMATS.items() if number == kind), None)
+        if variant is None:
             raise ValueError
     except (ValueError, binascii.Error, struct.error):
         raise bad_request("cursor must be the next_cursor of an earlier answer, unchanged.") from None
-    place = Place(generation, offset, REQUEST_ID_PREFIX + seed.hex(), as_of)
+    place = Place(generation, offset, REQUEST_ID_PREFIX + seed.hex(), as_of, variant)
     if check != _check(place, about) or not (0 < offset < MAX_DEPTH and math.isfinite(as_of)):
         raise bad_request("cursor belongs to a page of another user, context, item_id or q.")
     return place
@@ -83,5 +90,5 @@ def expired() -> Problem:
 
 
 def _check(place: Place, about: str) -> int:
-    text = f"{place.generation}/{place.offset}/{place.seed}/{place.as_of!r}/{about}"
+    text = f"{place.generation}/{place.offset}/{place.seed}/{place.as_of!r}/{place.variant}/{about}"
     return zlib.crc32(text.encode(errors="surrogatepass"))

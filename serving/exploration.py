@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.rules import Exploration
-from serving.request import share_of
+from stores.rollout import share_of
 
 
 class Draw(NamedTuple):

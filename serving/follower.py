@@ -20,7 +20,7 @@ from conf.errors import DataError, PermanentError, RetryableError, TopshelfError
 from serving.artefacts import Artefacts
 from serving.metrics import Metrics
 from stores.artefact import Artefact
-from stores.base import Store
+from stores.base import CHALLENGER, CHAMPION, Store
 from stores.control import Control, Generation
 
 log = logging.getLogger(__name__)
@@ -36,15 +36,39 @@ class Snapshot:
         generation: Generation,
         artefact: Artefact,
         down_since: Mapping[str, float] | None = None,
+        challenger: Artefact | None = None,
     ) -> None:
-        """down_since: epoch seconds at which items that are taken down were found to be; of the others nobody knows."""
+        """down_since: epoch seconds at which items that are taken down were found to be; of the others nobody knows.
+
+        challenger: the artefact that the generation's challenger is served with; None: everybody gets the champion.
+        """
         self.control = control
         self.generation = generation
         self.artefact = artefact
+        self._down_since = down_since or {}
+        self.variant, self.since = CHAMPION, 0
+        """since: rows of earlier generations are not of this variant's model."""
+        self.challenger = None if challenger is None else self._of_challenger(challenger)
         self.active = _without(artefact, control.takedowns)
         """(n,) which items may be shown at all: those of the catalogue that are not taken down."""
-        self._down_since = down_since or {}
         self._before: dict[tuple[str, ...], Snapshot] = {}
+
+    def _of_challenger(self, artefact: Artefact) -> Snapshot:
+        made = self.generation.challenger
+        assert made is not None  # its artefact was loaded
+        generation = replace(self.generation, artefact_id=made.artefact_id, model_version=made.model_version)
+        other = Snapshot(self.control, generation, artefact, self._down_since)
+        other.variant, other.since = CHALLENGER, made.since
+        return other
+
+    def of(self, variant: str) -> Snapshot:
+        """What the answers of a variant are made from: this snapshot, or its challenger's."""
+        return self.challenger if variant == CHALLENGER and self.challenger is not None else self
+
+    def gives_challenger(self, user_id: str) -> bool:
+        """Whether the user is to get the challenger's list."""
+        rollout = self.control.rollout
+        return self.challenger is not None and rollout is not None and rollout.serves(user_id)
 
     def newcomers_from(self, generation: int) -> int:
         """The lowest item_no that lists of a generation cannot have, because it came after them.
@@ -64,7 +88,9 @@ class Snapshot:
             return self
         found = self._before.get(held)
         if found is None:
-            found = self._before[held] = Snapshot(replace(self.control, takedowns=held), self.generation, self.artefact)
+            found = Snapshot(replace(self.control, takedowns=held), self.generation, self.artefact)
+            found.variant, found.since = self.variant, self.since
+            self._before[held] = found
         return found
 
 
@@ -203,10 +229,11 @@ class Follower:
         problem: DataError | None = None
         for generation in _kept(control, below=control.current + 1):
             try:
-                self._show(control, generation, self._artefacts.get(generation.artefact_id))
+                artefact = self._artefacts.get(generation.artefact_id)
             except DataError as error:
                 problem = problem or error
             else:
+                problem = self._show(control, generation, artefact) or problem
                 break
         else:
             now = self.snapshot
@@ -215,24 +242,42 @@ class Follower:
         if problem is not None:
             raise problem
 
-    def _show(self, control: Control, generation: Generation, artefact: Artefact) -> None:
-        made = replace(control, current=generation.number)
+    def _show(self, control: Control, generation: Generation, artefact: Artefact) -> DataError | None:
+        """Serve a generation. Returns what is wrong with its challenger, whose users get the champion meanwhile."""
+        made, problem, challenger = replace(control, current=generation.number), None, None
+        try:
+            challenger = self._challenger(control, generation, self._artefacts.get)
+        except DataError as error:
+            problem = error
         now = self.snapshot
-        if now is not None and (now.control, now.generation, now.artefact) == (made, generation, artefact):
-            return
+        if now is not None and _parts(now) == (made, generation, artefact, challenger):
+            return problem
         # What this process finds when it starts may have been down for long.
         seen = self._clock() if now is not None else -inf
         self._down_since = {item: self._down_since.get(item, seen) for item in control.takedowns}
-        shown = [Snapshot(made, generation, artefact, self._down_since)]
+        shown = [Snapshot(made, generation, artefact, self._down_since, challenger)]
         earlier = next(iter(_kept(control, below=generation.number)), None)
         loaded = None if earlier is None else self._artefacts.loaded(earlier.artefact_id)
         if earlier is not None and loaded is not None:
-            shown.append(Snapshot(replace(control, current=earlier.number), earlier, loaded, self._down_since))
+            then, other = replace(control, current=earlier.number), self._artefacts.loaded
+            shown.append(Snapshot(then, earlier, loaded, self._down_since, self._challenger(control, earlier, other)))
+        variants = [each for snapshot in shown for each in (snapshot, snapshot.challenger) if each is not None]
         if self._prepare is not None:
-            self._prepare(shown[0])
+            for each in variants:
+                if each.generation.number == generation.number:
+                    self._prepare(each)
         self._shown = tuple(shown)
-        self._artefacts.keep_only([each.artefact.artefact_id for each in shown])
+        self._artefacts.keep_only([each.artefact.artefact_id for each in variants])
         self._metrics.generation.set(generation.number)
+        return problem
+
+    @staticmethod
+    def _challenger(control: Control, generation: Generation, get: Callable[[str], Artefact | None]) -> Artefact | None:
+        """The artefact of a generation's challenger, where somebody is to be served it."""
+        rollout, made = control.rollout, generation.challenger
+        if rollout is None or made is None or made.model_id != rollout.model_id or not rollout.percent:
+            return None
+        return get(made.artefact_id)
 
     def _serve_what_is_here(self) -> None:
         """Of a process that never saw a control record."""
@@ -257,6 +302,11 @@ class Follower:
         partial.write_text(control.to_json())
         partial.replace(path)
         self._noted = control
+
+
+def _parts(snapshot: Snapshot) -> tuple[Control, Generation, Artefact, Artefact | None]:
+    other = snapshot.challenger
+    return snapshot.control, snapshot.generation, snapshot.artefact, None if other is None else other.artefact
 
 
 def _without(artefact: Artefact, takedowns: tuple[str, ...]) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from serving.cache import RingCache
 from serving.follower import Snapshot
 from serving.guarding import guard
 from serving.metrics import Metrics
-from stores.base import Store, StoreTimeout, choose
+from stores.base import CHALLENGER, CHAMPION, VARIANTS, Store, StoreTimeout, choose, newest
 from stores.records import ListBody
 from stores.sessions.base import HIDING_EVENTS, SessionEvent, Sessions
 
@@ -62,6 +62,8 @@ class Known:
     """Of the session, newest first."""
     age_seconds: float | None = None
     """Since the list was looked up, where it is a remembered one because the store did not answer; else None."""
+    variant: str = CHAMPION
+    """Of the list, and so of the artefact that the page is made from: `Snapshot.of`."""
 
 
 class Looked(NamedTuple):
@@ -75,8 +77,12 @@ class Looked(NamedTuple):
     """FOUND: the store has answered."""
     events: tuple[SessionEvent, ...]
     """As in `Known`."""
+    variant: str
+    """As in `Known`."""
 
 
+Ring = tuple[Mapping[int, bytes] | None, float | None, Outcome]
+"""What there is of a ring, its age where it is remembered, and the outcome; FOUND: the store has answered."""
 STRANGER = Known(Viewer(), None, Outcome.ABSENT)
 MAKING_SECONDS = 0.01
 """What is left of an answer's time for everything but its look-ups."""
@@ -115,15 +121,15 @@ class Lookup:
 
     def know(self, user_id: str, snapshot: Snapshot) -> Known:
         """Look a user up. Never raises: what cannot be read is unknown, and counted as such."""
-        return self.known(self.look(user_id), snapshot)
+        return self.known(self.look(user_id, snapshot), snapshot)
 
-    def look(self, user_id: str) -> Looked:
+    def look(self, user_id: str, snapshot: Snapshot) -> Looked:
         """Ask the stores about a user. Never raises, as `know`."""
         started = self._clock()
-        ring, age, outcome = self._ring(user_id)
+        variant, (ring, age, outcome) = self._assigned(user_id, snapshot)
         # A store that answers, however slowly, costs no session: an item that was just watched must not come back.
         in_time = outcome is Outcome.FOUND or self._clock() - started + self._for_session <= self._for_lookups
-        return Looked(ring or {}, age, outcome, self._events(user_id, in_time))
+        return Looked(ring or {}, age, outcome, self._events(user_id, in_time), variant)
 
     def count(self, outcome: Outcome) -> None:
         """Count a look-up of a list."""
@@ -131,14 +137,16 @@ class Lookup:
 
     def known(self, looked: Looked, snapshot: Snapshot) -> Known:
         """What that says, read with a snapshot's eyes."""
-        ring, age, outcome, events = looked
-        stored = choose(ring, snapshot.control, lambda _: self._metrics.corrupt_rows.inc()) if ring else None
+        ring, age, outcome, events, variant = looked
+        snapshot = snapshot.of(variant)
+        corrupt = self._metrics.corrupt_rows.inc
+        stored = choose(ring, snapshot.control, lambda _: corrupt(), snapshot.since) if ring else None
         if outcome is Outcome.FOUND and stored is None:
             outcome = Outcome.ABSENT
         self.count(outcome)
         hidden = tuple(event.item_no for event in events if event.event_type in HIDING_EVENTS)
         if stored is None:
-            return Known(Viewer(hidden=hidden), None, outcome, events=events)
+            return Known(Viewer(hidden=hidden), None, outcome, events=events, variant=variant)
         body = stored.body
         artefact = snapshot.artefact
         viewer = Viewer(
@@ -147,18 +155,29 @@ class Lookup:
             segment=artefact.segments[body.segment] if body.segment < len(artefact.segments) else None,
             hidden=hidden + body.anchors,
         )
-        return Known(viewer, body, outcome, stored.watermark, stored.generation, events, age)
+        return Known(viewer, body, outcome, stored.watermark, stored.generation, events, age, variant)
 
-    def _ring(self, user_id: str) -> tuple[Mapping[int, bytes] | None, float | None, Outcome]:
-        """The ring from the store, or else from the cache with its age; FOUND: the store has answered."""
+    def _assigned(self, user_id: str, snapshot: Snapshot) -> tuple[str, Ring]:
+        """The ring of the user's variant; of a challenger without a list of theirs, the champion's."""
+        if snapshot.gives_challenger(user_id):
+            found = self._ring(user_id, CHALLENGER)
+            if found[0] and newest(found[0], snapshot.control, since=snapshot.of(CHALLENGER).since):
+                return CHALLENGER, found
+            if found[2] is not Outcome.FOUND:  # there is no time to ask a store again that did not answer
+                return CHAMPION, self._remembered(user_id, CHAMPION, found[2])
+        return CHAMPION, self._ring(user_id, CHAMPION)
+
+    def _ring(self, user_id: str, variant: str) -> Ring:
+        """The ring from the store, or else from the cache."""
         try:
-            ring = self._store_breaker.call(self._store.ring, user_id)
+            ring = self._store_breaker.call(self._store.ring, user_id, VARIANTS.index(variant))
         except Exception as error:  # whatever is wrong with a store, its users get an answer
-            outcome = _outcome(error, "a list")
-        else:
-            self._cache.put(user_id, ring)
-            return ring, None, Outcome.FOUND
-        kept = self._cache.get(user_id)
+            return self._remembered(user_id, variant, _outcome(error, "a list"))
+        self._cache.put((user_id, variant), ring)
+        return ring, None, Outcome.FOUND
+
+    def _remembered(self, user_id: str, variant: str, outcome: Outcome) -> Ring:
+        kept = self._cache.get((user_id, variant))
         return (None, None, outcome) if kept is None else (*kept, outcome)
 
     def _events(self, user_id: str, in_time: bool) -> tuple[SessionEvent, ...]:

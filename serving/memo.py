@@ -67,7 +67,7 @@ def basis(
 
 @dataclass
 class PageMemo:
-    """The last page of each of the newest `size` users, all of one snapshot. Thread-safe without a lock.
+    """The last page of each of the newest `size` users, of one snapshot and its challenger. Thread-safe without a lock.
 
     Memory: a page of 20 items takes 4 KB here, so 10,000 users take 40 MB in each worker.
     """
@@ -75,7 +75,8 @@ class PageMemo:
     size: int
 
     def __post_init__(self) -> None:
-        self._snapshot: Snapshot | None = None
+        self._newest: dict[str, Snapshot] = {}
+        """By variant."""
         # Each of its methods is one step under the interpreter's lock.
         self._made: OrderedDict[str, Made] = OrderedDict()
 
@@ -90,9 +91,10 @@ class PageMemo:
         return made if made.since <= min(now, as_of) and max(now, as_of) < made.before else None
 
     def put(self, user_id: str, made: Made) -> None:
-        """Remember a page. The first of another snapshot makes all before it forgotten."""
-        if made.basis.snapshot is not self._snapshot:
-            self._snapshot, self._made = made.basis.snapshot, OrderedDict()
+        """Remember a page. The first of another snapshot of its variant makes all before it forgotten."""
+        snapshot = made.basis.snapshot
+        if snapshot is not self._newest.get(snapshot.variant):
+            self._newest[snapshot.variant], self._made = snapshot, OrderedDict()
         kept = self._made
         kept.pop(user_id, None)  # so that it moves to the end
         kept[user_id] = made

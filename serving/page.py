@@ -9,7 +9,7 @@ import numpy as np
 
 from conf.vocabulary import NO_ANCHOR, Source
 from models.rerank import OPEN, Bar
-from serving.candidates import ALIKE, REASONS, RISEN
+from serving.candidates import ALIKE, POPULAR, REASONS, RISEN, SEGMENT
 from serving.follower import Snapshot
 from serving.lookup import Outcome
 from serving.order import EXPLORATION, PROMOTION, Order
@@ -46,9 +46,14 @@ class Page:
     as_of: float
     """Epoch seconds; the next pages' `as_of`."""
     assigned: str
-    """personalized, or popular for the baseline group."""
+    """The variant that the user belongs to: champion, challenger, or popular for the baseline group."""
     age_seconds: float | None
     """Of the user's row, where it was remembered because the store did not answer."""
+
+    @property
+    def variant(self) -> str:
+        """The variant that the page is of: popular also for users of another one who have no list to be had."""
+        return POPULAR if self.source in (SEGMENT, POPULAR) else self.snapshot.variant
 
 
 def cut(visit: Visit, order: Order, now: Visit | None = None, around: int | None = None) -> Page:

@@ -81,9 +81,10 @@ class Recommender:
         first = request.offset == 0 and request.as_of is None and request.page == HOME
         if user_id is None or memo is None or not first or explores(self._rules.exploration, request.seed):
             return self._home(snapshot, self._know(snapshot, request), request)[0]
-        looked, now = self._lookup.look(user_id), self._clock()
+        looked, now = self._lookup.look(user_id, snapshot), self._clock()
         as_of = time_of(now, looked.events)
-        found = basis(snapshot, looked.ring, looked.events, request, as_of) if looked.age_seconds is None else None
+        mine = snapshot.of(looked.variant)
+        found = basis(mine, looked.ring, looked.events, request, as_of) if looked.age_seconds is None else None
         made = None if found is None else memo.get(user_id, found, now, as_of)
         if made is not None:
             self._lookup.count(made.page.outcome)
@@ -105,8 +106,8 @@ class Recommender:
 
         fill_up: add popular items, of its genre first, where the similar ones do not fill the page, and promotions.
         """
-        artefact = snapshot.artefact
         known = self._know(snapshot, request)
+        artefact = snapshot.of(known.variant).artefact
         tiers: Iterable[Candidates] = (similar(artefact, item_no),)
         if fill_up:
             genre = int(artefact.primary_genre[item_no])

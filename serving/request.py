@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 
 from conf.rules import Baseline, Rules
 from conf.vocabulary import EVERYWHERE
 from serving.lookup import Viewer
 from stores.artefact import Artefact
+from stores.base import CHALLENGER, CHAMPION
+from stores.rollout import Rollout, share_of
 
 HOME, SEARCH, ALIKE = "home", "search", "similar"
 SHELVES = "shelves"
 """The home page as shelves, in the log of what was shown: no order of one page, so not to be taken for one."""
-PERSONALIZED, POPULAR = "personalized", "popular"
-_HASHES = 1 << 64
+POPULAR = "popular"
+"""The variant of users who get the popular lists for good; others are of one of `stores.base.VARIANTS`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +68,13 @@ def tightened(viewer: Viewer, request: Request, artefact: Artefact, rules: Rules
     return Limits(maturity, tuple(sorted(regions)), tier)
 
 
-def share_of(salt: str, text: str) -> float:
-    """A number in [0, 1), the same for the same salt and text, evenly spread over texts."""
-    return int.from_bytes(blake2b(f"{salt}:{text}".encode(), digest_size=8).digest()) / _HASHES
+def assigned(user_id: str | None, baseline: Baseline, rollout: Rollout | None = None) -> str:
+    """The variant that a user belongs to, whatever they are served in the end.
 
-
-def assigned(user_id: str | None, baseline: Baseline) -> str:
-    """POPULAR for the users who get the popular lists for good, PERSONALIZED for all others."""
-    if user_id is not None and share_of(baseline.salt, user_id) < baseline.share:
+    POPULAR for those who get the popular lists for good; of the others, CHALLENGER for those whom a rollout serves.
+    """
+    if user_id is None:
+        return CHAMPION
+    if share_of(baseline.salt, user_id) < baseline.share:
         return POPULAR
-    return PERSONALIZED
+    return CHALLENGER if rollout is not None and rollout.serves(user_id) else CHAMPION

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from conf.vocabulary import EVENT_TYPES
+from serving.request import POPULAR
 from serving.routes.recommendations import DEFAULT_LIMIT, MAX_USERS
 from serving.service import MAX_LIMIT
-from stores.base import MAX_USER_ID_BYTES
+from stores.base import MAX_USER_ID_BYTES, VARIANTS
 
 Schema = dict[str, Any]
+ASSIGNED = (*VARIANTS, POPULAR)
 SOURCES = ("personalized", "cached", "session", "similar", "search", "segment", "popular")
 MAX_EVENTS = 500
 REQUEST_ID_EXAMPLE = "req_0f3a5b1c9d7e2468"
@@ -61,6 +63,17 @@ _MADE: Schema = {
         "enum": list(SOURCES),
         "description": "The first tier that gave the page an item; it is filled up from wider ones.",
         "examples": ["personalized"],
+    },
+    "assigned": {
+        "enum": list(ASSIGNED),
+        "description": "The variant that the user belongs to: the deployed model's lists, those of a model that is "
+        "being tried, or for good the popular ones.",
+        "examples": ["champion"],
+    },
+    "variant": {
+        "enum": list(ASSIGNED),
+        "description": "The variant that the answer is of: popular also where there was no list to be had.",
+        "examples": ["champion"],
     },
 }
 _RECOMMENDATIONS = _list(ref("Recommendation"), "Best first.", maxItems=MAX_LIMIT)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from serving import cursor
 from serving.answers import recommendations
 from serving.auth import Caller
-from serving.candidates import POPULAR, SEGMENT
 from serving.follower import Snapshot
 from serving.page import Page
 from serving.problems import bad_request
@@ -57,7 +56,7 @@ def answer(parts: Service, caller: Caller, user_id: str, wanted: Wanted, request
     Raises:
         Problem: 400 or 410, the cursor is wrong or of a generation that is gone; 404, there is no such item; 503.
     """
-    about = wanted.about(user_id)
+    about, place = wanted.about(user_id), None
     asked = asking(caller, user_id, wanted, request_id)
     if wanted.cursor is None:
         snapshot = parts.snapshot()
@@ -69,11 +68,15 @@ def answer(parts: Service, caller: Caller, user_id: str, wanted: Wanted, request
         cursor.check_time(place, kept.generation.made_at, parts.clock())
         snapshot, asked = kept, replace(asked, offset=place.offset, seed=place.seed, as_of=place.as_of)
     page = _page(parts, snapshot, asked, wanted)
+    if place is not None and place.variant != page.snapshot.variant:
+        raise cursor.expired()  # a rollout took a step since the first page, which was of another list
     if show:
         written(parts, [page], user_id, wanted.context, request_id)
     following = None
     if page.more:
-        place = cursor.Place(snapshot.generation.number, page.next_offset, asked.seed, page.as_of)
+        place = cursor.Place(
+            snapshot.generation.number, page.next_offset, asked.seed, page.as_of, page.snapshot.variant
+        )
         following = cursor.write(place, about)
     return recommendations(page, request_id, following)
 
@@ -112,8 +115,7 @@ def written(parts: Service, pages: Sequence[Page], user_id: str, context: str, r
             "generation": first.snapshot.generation.number,
             "model_version": first.snapshot.generation.model_version,
             "assigned": first.assigned,
-            # What a user of the one variant sees who has no list, or whose list cannot be had, is the other's.
-            "variant": POPULAR if first.source in (SEGMENT, POPULAR) else first.assigned,
+            "variant": first.variant,
             "offset": first.offset,
         }
     )

@@ -14,7 +14,7 @@ from models.rerank import FEW, OPEN, Bar, among, bars_of
 from serving.eligibility import Bars, Catalogue, Eligibility
 from serving.follower import Snapshot
 from serving.lookup import Known
-from serving.request import PERSONALIZED, Limits, Request, assigned, tightened
+from serving.request import POPULAR, Limits, Request, assigned, tightened
 from serving.session import Recent, recent
 from stores.sessions.base import HIDING_EVENTS, SessionEvent
 
@@ -40,13 +40,13 @@ class Visit:
     """What the viewer must not see again, as it was at `as_of`."""
     recent: Recent | None
     assigned: str
-    """PERSONALIZED or POPULAR."""
+    """The variant that the user belongs to."""
     newcomers_from: int
     """Items from this number on came after the user's list, so that their lacking there means nothing."""
 
     @property
     def personalized(self) -> bool:
-        return self.assigned == PERSONALIZED
+        return self.assigned != POPULAR
 
     def barred(self, item_no: NDArray[np.int32], shown: NDArray[np.int32]) -> NDArray[np.uint8]:
         """(n,) what keeps each item off the page: a `Bar`. This is the filter of every tier, shelf, pin and draw.
@@ -113,7 +113,7 @@ def begin(
         now: epoch seconds.
         exclude: further items that must not be on the page.
     """
-    events = known.events
+    events, snapshot = known.events, snapshot.of(known.variant)
     as_of = time_of(now, events) if request.as_of is None else request.as_of
     hidden = {*known.viewer.hidden, *exclude}
     if request.as_of is not None:
@@ -133,6 +133,6 @@ def begin(
         as_of=as_of,
         hidden=np.fromiter(hidden, np.int32, len(hidden)),
         recent=recent(events, known.watermark, as_of, len(snapshot.artefact), rules.session) if events else None,
-        assigned=assigned(request.user_id, rules.baseline),
+        assigned=assigned(request.user_id, rules.baseline, snapshot.control.rollout),
         newcomers_from=snapshot.newcomers_from(known.generation),
     )

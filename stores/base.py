@@ -20,7 +20,7 @@ MAX_ROW_BYTES = 1024
 """Of a row with its key: one DynamoDB write unit."""
 ROW_OVERHEAD = 6
 """Bytes, at most, that a store charges for a row beside user_id and blob: names of attributes, and the sort key."""
-VARIANTS = ("champion", "challenger")
+CHAMPION, CHALLENGER = VARIANTS = ("champion", "challenger")
 RING = 3
 
 
@@ -212,12 +212,15 @@ def row_problem(row: Row) -> str | None:
 
 
 def newest(
-    ring: Mapping[int, bytes], control: Control, on_corrupt: Callable[[CorruptRecord], None] | None = None
+    ring: Mapping[int, bytes],
+    control: Control,
+    on_corrupt: Callable[[CorruptRecord], None] | None = None,
+    since: int = 0,
 ) -> list[int]:
     """The places of a ring whose rows readers may see, the newest row's first.
 
-    Rows of later, aborted and bad generations are passed over. A row whose checksum does not hold is reported to
-    `on_corrupt` and passed over as well.
+    Rows of later, aborted and bad generations, and of those before `since`, are passed over. A row whose checksum does
+    not hold is reported to `on_corrupt` and passed over as well.
     """
     seen: list[tuple[int, int]] = []
     for place, blob in ring.items():
@@ -227,19 +230,22 @@ def newest(
             if on_corrupt is not None:
                 on_corrupt(error)
             continue
-        if control.shows(generation):
+        if generation >= since and control.shows(generation):
             seen.append((generation, place))
     return [place for _, place in sorted(seen, reverse=True)]
 
 
 def choose(
-    ring: Mapping[int, bytes], control: Control, on_corrupt: Callable[[CorruptRecord], None] | None = None
+    ring: Mapping[int, bytes],
+    control: Control,
+    on_corrupt: Callable[[CorruptRecord], None] | None = None,
+    since: int = 0,
 ) -> StoredList | None:
-    """The newest list of a ring that readers may see; None when there is none.
+    """The newest list of a ring that readers may see, of generation `since` or later; None when there is none.
 
     A row that cannot be decoded is reported to `on_corrupt` and passed over, so the user gets the list before it.
     """
-    for place in newest(ring, control, on_corrupt):
+    for place in newest(ring, control, on_corrupt, since):
         try:
             return decode_row(ring[place])
         except CorruptRecord as error:

@@ -7,10 +7,12 @@ each of these methods is a plain function from one record to the next, and whoev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from conf.errors import DataError, PermanentError
+from stores.rollout import Challenger, Rollout
 
 KEPT_GENERATIONS = 3
 """Generations that the record describes, and so can go back to: as many as a ring has rows."""
@@ -41,6 +43,16 @@ class Generation:
     """UTC, ISO 8601."""
     slots: int = 0
     """Of its catalogue, the highest item_no + 1: what the batch that made its lists knew. 0: not noted."""
+    challenger: Challenger | None = None
+    """Where it has lists of a second model, too."""
+    model_id: str = ""
+    """Empty: not noted."""
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Generation:
+        """From what `asdict` makes of one."""
+        challenger = fields.get("challenger")
+        return cls(**{**fields, "challenger": Challenger(**challenger) if challenger else None})
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,8 @@ class Control:
     """Generations whose catalogue had more slots than any before, each with their number, oldest first."""
     takedowns: tuple[str, ...] = ()
     """item_ids, sorted, that no answer may hold, whatever the catalogue says of them. Every change keeps them."""
+    rollout: Rollout | None = None
+    """Of a challenger; None: everybody is served the champion."""
 
     @classmethod
     def first(cls, store_id: str) -> Control:
@@ -117,7 +131,18 @@ class Control:
         grown = self.grown
         if made.slots > (grown[-1][1] if grown else 0):
             grown = (*grown, (made.number, made.slots))[-MAX_GROWN:]
-        return replace(self, version=self.version + 1, lease=None, current=made.number, live=live, grown=grown)
+        rollout = self.rollout
+        if rollout is not None and rollout.model_id == made.model_id:
+            rollout = None  # the challenger is the champion now
+        return replace(
+            self,
+            version=self.version + 1,
+            lease=None,
+            current=made.number,
+            live=live,
+            grown=grown,
+            rollout=rollout,
+        )
 
     def slots_at(self, generation: int) -> int | None:
         """Slots of the catalogue that the lists of a generation were made from; None: nothing is known of it any more.
@@ -189,19 +214,24 @@ class Control:
             )
         return replace(self, version=self.version + 1, takedowns=tuple(sorted(item_ids)))
 
-    def differs_in_takedowns_only(self, other: Control) -> bool:
-        """Whether nothing lies between the two records but items taken down or put back, or nothing at all."""
-        return replace(self, version=other.version, takedowns=other.takedowns) == other
+    def with_rollout(self, rollout: Rollout | None) -> Control:
+        """Another share of users is served the challenger, or none."""
+        return replace(self, version=self.version + 1, rollout=rollout)
+
+    def differs_by_operators_only(self, other: Control) -> bool:
+        """Whether nothing lies between the two records but items taken down or put back and steps of a rollout."""
+        return replace(self, version=other.version, takedowns=other.takedowns, rollout=other.rollout) == other
 
     def to_json(self) -> str:
         fields = asdict(self)
         # What is empty is left out, as it was in records from before there was such a thing: stores compare the text.
-        for name in ("takedowns", "grown"):
+        for name in ("takedowns", "grown", "rollout"):
             if not fields[name]:
                 del fields[name]
         for generation in fields["live"]:
-            if not generation["slots"]:
-                del generation["slots"]
+            for name in ("slots", "challenger", "model_id"):
+                if not generation[name]:
+                    del generation[name]
         return json.dumps(fields, sort_keys=True)
 
     @classmethod
@@ -213,7 +243,8 @@ class Control:
         """
         try:
             fields = json.loads(text)
-            fields["live"] = tuple(Generation(**generation) for generation in fields["live"])
+            fields["live"] = tuple(Generation.of(generation) for generation in fields["live"])
+            fields["rollout"] = Rollout.of(fields["rollout"]) if fields.get("rollout") else None
             for name in ("aborted", "bad", "takedowns"):
                 fields[name] = tuple(fields.get(name, ()))
             fields["grown"] = tuple((number, slots) for number, slots in fields.get("grown", ()))

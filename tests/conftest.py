@@ -38,6 +38,7 @@ SMALL_SPARK = [
     "spark.master=local[2]",
     "spark.shuffle_partitions=2",
     "spark.driver_memory=2g",
+    "tracking.enabled=false",
     f"spark.conf={json.dumps(QUICK)}",
 ]
 

@@ -84,6 +84,9 @@ def rollback(context: Context, to: int | None, force: bool) -> None:
 
 
 def _tell(context: Context, change: Change, what: str, seconds: float) -> None:
+    from conf.errors import TopshelfError
+    from jobs.alerts import Alert, send
+
     live = change.after.generation()
     assert live is not None  # there is one to go back to
     say = context.console.print
@@ -92,6 +95,10 @@ def _tell(context: Context, change: Change, what: str, seconds: float) -> None:
         say(f"the load of attempt {change.before.lease} was ended", markup=False)
     if change.without_list:
         say(f"{change.without_list:,} users are without a list until the next run", style="yellow", markup=False)
+    try:
+        send(context.settings, Alert("rollback", f"{what}: readers see generation {live.number} of {live.hour}"))
+    except TopshelfError as error:
+        click.echo(f"done, but nobody was told: {error}", err=True)
 
 
 def _attempts(context: Context) -> list[dict[str, Any]]:

@@ -18,10 +18,11 @@ from conf.settings import Settings
 from dagster_project.build import DAILY, HOURLY, build
 from dagster_project.launch import newest_hour, prepare_instance, run_hour
 from jobs.gate import CHECKS
+from jobs.health import DRIFT_CHECK, EVENT_CHECKS
 
 HOURLY_ASSETS = {
     "events", "user_features", "item_features", "popularity", "serving_artefact", "recommendations", "published",
-    "served",
+    "served", "outcomes", "rollouts",
 }  # fmt: skip
 DAILY_ASSETS = {"training_examples", "models"}
 
@@ -66,7 +67,7 @@ def test_every_asset_is_documented_and_in_a_pool_of_one(tmp_path: Path) -> None:
         if isinstance(made, dg.AssetsDefinition)
         for spec in made.specs
     }
-    assert pools.pop("published") == "publish"
+    assert {pools.pop("published"), pools.pop("rollouts")} == {"publish"}
     assert set(pools.values()) == {"spark"}
     prepare_instance(settings_of(tmp_path))
     with dg.DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
@@ -78,8 +79,9 @@ def test_every_asset_is_documented_and_in_a_pool_of_one(tmp_path: Path) -> None:
 def test_the_gate_is_shown_as_checks_that_block_what_depends_on_the_lists(tmp_path: Path) -> None:
     nodes = build(settings_of(tmp_path)).resolve_asset_graph()
     checks = {key.name: nodes.get(key) for key in nodes.asset_check_keys}
-    assert set(checks) == set(CHECKS)
-    assert all(check.blocking and check.key.asset_key == dg.AssetKey("published") for check in checks.values())
+    blocking = {name: check.key.asset_key.to_user_string() for name, check in checks.items() if check.blocking}
+    assert blocking == dict.fromkeys(CHECKS, "published")
+    assert set(checks) - set(CHECKS) == {*EVENT_CHECKS, DRIFT_CHECK}
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from conf.loading import load
 from conf.rules import load_rules
 from serving.auth import make_token
 from serving.local import serve_once
-from serving.request import PERSONALIZED, assigned
+from serving.request import assigned
 from serving.secrets import token_secret
+from stores.base import CHAMPION
 from stores.opening import open_store
 from stores.takedowns import put_back, take_down
 from tests.e2e.conftest import Topshelf
@@ -64,7 +65,7 @@ def app(topshelf: Topshelf, home: Path, first_run: str) -> Iterator[App]:
     query = "SELECT user_id FROM user_features JOIN lists USING (user_id) ORDER BY watches DESC, user_id OFFSET 20"
     rules = load_rules()
     users = [row["user_id"] for row in json.loads(topshelf("sql", query, "--json"))]
-    personal = [user for user in users if assigned(user, rules.baseline) == PERSONALIZED]
+    personal = [user for user in users if assigned(user, rules.baseline) == CHAMPION]
     with serve_once(load({"TOPSHELF_HOME": str(home)}).settings, rules) as url:
         yield App(home, url, tuple(personal[:4]))
 

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from conf.hours import Hour
 from conf.loading import load
 from conf.settings import Settings
-from jobs import publish
+from jobs.attempt import Result
 from jobs.lake import Lake
 from jobs.tables import EVENTS, ITEMS, USERS, Table
 from stores.opening import open_store
@@ -130,7 +130,7 @@ def _settings_at(home: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def history(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[publish.Result], Path]:
+def history(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Result], Path]:
     """What each publication of HISTORY gave, and a folder with a copy of the home as it was after it: 1, 2 and 3."""
     folder = tmp_path_factory.mktemp("history")
     settings = _settings_at(folder / "home")
@@ -145,7 +145,7 @@ def history(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 @pytest.fixture
 def after(
-    history: tuple[list[publish.Result], Path], spark: SparkSession, tmp_path: Path
+    history: tuple[list[Result], Path], spark: SparkSession, tmp_path: Path
 ) -> Iterator[Callable[[int], Publisher]]:
     """A publisher that goes on from so many publications of HISTORY."""
     with ExitStack() as opened:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import duckdb
@@ -13,9 +13,10 @@ from deltalake import DeltaTable
 from conf.hours import Hour
 from conf.settings import Settings
 from jobs import publish
+from jobs.attempt import Result
 from jobs.lake import Lake
 from jobs.load import Progress
-from jobs.manifests import Scored
+from jobs.manifests import Scored, Tried
 from jobs.rollback import attempts
 from jobs.scan import readable
 from jobs.tables import PUBLISHED, RECOMMENDATIONS
@@ -60,15 +61,28 @@ def encoded(items: Sequence[int], maturity_limit: int = 0) -> bytes:
 
 def recommend(lake: Lake, settings: Settings, of: Hour, lists: Lists, unchanged: int = 0) -> Scored:
     """Recommendations of an hour, as scoring leaves them, and the artefact that they were made with."""
+    _put(lake, of, lists, "champion", "m")
+    artefact_id = write_artefact(settings.artefacts_path, content())
+    return Scored("m", "v1", artefact_id, len(lists) + unchanged, len(lists), unchanged, {})
+
+
+def challenge(lake: Lake, settings: Settings, of: Hour, scored: Scored, lists: Lists, model: str = "b") -> Scored:
+    """The same hour with lists of a second model."""
+    _put(lake, of, lists, "challenger", model)
+    artefact_id = write_artefact(settings.artefacts_path, content(model_version="v2"))
+    tried = Tried(model, "v2", artefact_id, len(lists), len(lists))
+    more = {"scored": scored.scored + len(lists), "changed": scored.changed + len(lists)}
+    return replace(scored, challenger=tried, **more)
+
+
+def _put(lake: Lake, of: Hour, lists: Lists, variant: str, model: str) -> None:
     rows = []
     for user, items in lists.items():
         body = encoded(items)
         named = [(item, f"m{item}", 0.5, "ann", None) for item in items]
-        rows.append((user, named, b"", None, None, 0, body, body_hash(body), "m", of.date, of.start.hour, "champion"))
-    where = {"date": of.date, "hour": of.start.hour, "variant": "champion"}
+        rows.append((user, named, b"", None, None, 0, body, body_hash(body), model, of.date, of.start.hour, variant))
+    where = {"date": of.date, "hour": of.start.hour, "variant": variant}
     lake.replace(RECOMMENDATIONS, lake.spark.createDataFrame(rows, RECOMMENDATIONS.schema), where)
-    artefact_id = write_artefact(settings.artefacts_path, content())
-    return Scored("m", "v1", artefact_id, len(lists) + unchanged, len(lists), unchanged, {})
 
 
 @dataclass
@@ -92,12 +106,12 @@ class Publisher:
     store: Store
     heard: Heard = field(default_factory=Heard)
 
-    def __call__(self, number: int, lists: Lists, republish: bool = False, unchanged: int = 0) -> publish.Result:
+    def __call__(self, number: int, lists: Lists, republish: bool = False, unchanged: int = 0) -> Result:
         """Publish an hour's lists."""
         scored = recommend(self.lake, self.settings, hour(number), lists, unchanged)
         return self.again(number, scored, republish)
 
-    def again(self, number: int, scored: Scored, republish: bool = False) -> publish.Result:
+    def again(self, number: int, scored: Scored, republish: bool = False) -> Result:
         return publish.run(
             self.lake, hour(number), self.settings, self.store, scored, lambda: NOW, self.heard, republish=republish
         )

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from conf.errors import DataError, PermanentError
-from jobs import publish
+from jobs import attempt
 from jobs.cost import OverBudget
 from jobs.gate import GateFailed
 from jobs.lake import Lake
@@ -104,7 +104,7 @@ def test_a_store_that_another_lake_published_to_keeps_every_list_until_the_switc
 def test_a_load_that_lost_rows_is_not_switched_to_and_the_next_one_takes_over(after, monkeypatch):
     publisher = after(1)
     with monkeypatch.context() as broken:
-        broken.setattr(publish, "load", lambda *_: Load(0, 0, 0, 0.0, 0, 0.0))
+        broken.setattr(attempt, "load", lambda *_: Load(0, 0, 0, 0.0, 0, 0.0))
         with pytest.raises(DataError, match="2 rows planned, 0 written and 0 rejected"):
             publisher(6, {"ann": [2], "bob": [3]})
     control = publisher.store.read_control()
@@ -116,7 +116,7 @@ def test_a_load_that_lost_rows_is_not_switched_to_and_the_next_one_takes_over(af
 def test_what_an_aborted_attempt_had_planned_is_planned_again(after, monkeypatch):
     publisher = after(1)
     with monkeypatch.context() as broken:
-        broken.setattr(publish, "read_back", dies)
+        broken.setattr(attempt, "read_back", dies)
         with pytest.raises(KeyboardInterrupt):
             publisher(6, {"ann": [3], "bob": [4], "cat": [5]})
     assert publisher.served("ann", "bob", "cat") == [[1], [2], None]
@@ -191,14 +191,14 @@ def test_too_many_refused_rows_stop_the_switch(publisher):
 
 def test_of_two_publishers_one_wins_and_the_other_says_so(publisher, store, monkeypatch):
     """A second one takes over before the first has loaded: the first stops, and what is live is the second's."""
-    load = publish.load
+    load = attempt.load
 
     def overtaken(*arguments: object) -> Load:
-        monkeypatch.setattr(publish, "load", load)
+        monkeypatch.setattr(attempt, "load", load)
         publisher(6, {"ann": [2]})
         return load(*arguments)
 
-    monkeypatch.setattr(publish, "load", overtaken)
+    monkeypatch.setattr(attempt, "load", overtaken)
     with pytest.raises(LeaseLost, match="attempt 1 was stopped"):
         publisher(5, {"ann": [1]})
     assert publisher.served("ann") == [[2]]
@@ -209,13 +209,13 @@ def test_of_two_publishers_one_wins_and_the_other_says_so(publisher, store, monk
 
 def test_a_lease_that_is_lost_stops_the_load(publisher, store, monkeypatch):
     """The control record moves on while rows are being written: the executors refuse, and nothing is switched."""
-    load = publish.load
+    load = attempt.load
 
     def overtaken(*arguments: object) -> Load:
         change(store, attempts=9, lease=9)
         return load(*arguments)
 
-    monkeypatch.setattr(publish, "load", overtaken)
+    monkeypatch.setattr(attempt, "load", overtaken)
     with pytest.raises(LeaseLost, match="attempt 1 was stopped: attempt 9 took over"):
         publisher(5, {"ann": [1]})
     assert publisher.served("ann") == [None]

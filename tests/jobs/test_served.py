@@ -24,7 +24,7 @@ def lines(*pages: tuple[str, int, str, int]) -> bytes:
                 "timestamp": datetime.fromisoformat(f"2026-01-10T{time}+00:00").timestamp(),
                 "item_ids": ["alien", "brazil"], "positions": [offset, offset + 1], "propensities": [None, 0.25],
                 "tiers": ["personalized", "exploration"], "generation": 41, "model_version": "v3",
-                "assigned": "personalized", "variant": "personalized", "offset": offset,
+                "assigned": "champion", "variant": "champion", "offset": offset,
                 **({"dropped": dropped} if dropped else {}),
             }
         )

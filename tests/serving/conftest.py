@@ -32,6 +32,7 @@ from stores.base import Row, Store
 from stores.control import Control, Generation
 from stores.opening import open_eventlog, open_sessions, open_store
 from stores.records import ListBody, encode_body, encode_row, pack_vector
+from stores.rollout import Challenger
 from stores.search import SearchDocument, build_index
 
 NOW = datetime(2026, 11, 23, 13, 30, tzinfo=UTC)
@@ -143,9 +144,19 @@ class World:
     generation: int = 0
 
     def publish(
-        self, lists: dict[str, ListBody], position: int = 0, watermark: int = 0, knew: int | None = None, **changes
+        self,
+        lists: dict[str, ListBody],
+        position: int = 0,
+        watermark: int = 0,
+        knew: int | None = None,
+        challenger: dict[str, ListBody] | None = None,
+        since: int = 2,
+        **changes,
     ) -> None:
-        """knew: items that the batch knew when it made the lists; None: all that the artefact has."""
+        """knew: items that the batch knew when it made the lists; None: all that the artefact has.
+
+        challenger: lists of model b, version v2; since: the first generation with any.
+        """
         held = self.store.read_control()
         if held is None:
             held = Control.first("test-store")
@@ -153,12 +164,19 @@ class World:
         number = held.attempts + 1
         loading = replace(held, version=held.version + 1, attempts=number, lease=number)
         self.store.swap_control(held, loading)
-        rows = [Row(user, 0, position, encode_row(encode_body(one), number, watermark)) for user, one in lists.items()]
+        rows = [
+            Row(user, variant, position, encode_row(encode_body(one), number, watermark))
+            for variant, given in enumerate((lists, challenger or {}))
+            for user, one in given.items()
+        ]
         assert self.store.write(rows, number).written == len(rows)
         made = content(**changes)
         artefact_id = write_artefact(self.settings.artefacts_path, made)
         slots = len(made.active) if knew is None else knew
         generation = Generation(number, artefact_id, made.model_version, made.made_for, NOW.isoformat(), slots)
+        if challenger is not None:
+            other = write_artefact(self.settings.artefacts_path, content(**changes, model_version="v2"))
+            generation = replace(generation, challenger=Challenger("b", "v2", other, since))
         self.store.swap_control(loading, loading.switched(generation))
         self.generation = number
 

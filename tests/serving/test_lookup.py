@@ -28,15 +28,15 @@ class Faulty:
     def __init__(self, real, clock):
         self.real, self.clock, self.error, self.calls, self.takes = real, clock, None, 0, 0.0
 
-    def ask(self, method, user_id):
+    def ask(self, method, user_id, *more):
         self.calls += 1
         self.clock.now += self.takes
         if self.error is not None:
             raise self.error
-        return getattr(self.real, method)(user_id)
+        return getattr(self.real, method)(user_id, *more)
 
-    def ring(self, user_id):
-        return self.ask("ring", user_id)
+    def ring(self, user_id, variant):
+        return self.ask("ring", user_id, variant)
 
     def read(self, user_id):
         return self.ask("read", user_id)

@@ -138,7 +138,7 @@ def test_the_baseline_group_is_a_steady_share_of_users(rules):
     users = [f"user_{number}" for number in range(20_000)]
     group = [user for user in users if assigned(user, rules.baseline) == "popular"]
     assert 140 <= len(group) <= 260
-    assert assigned(None, rules.baseline) == "personalized"
+    assert assigned(None, rules.baseline) == "champion"
     other = edited(rules, baseline={"salt": "another"}).baseline
     assert group != [user for user in users if assigned(user, other) == "popular"]
 

@@ -209,9 +209,9 @@ def test_what_was_shown_is_written_down_with_its_positions(make_client):
     assert (record["user_id"], record["context"], record["generation"]) == ("ann", "home", 1)
     assert [f"m{number}" for number in record["item_no"]] == [item["item_id"] for item in first.json["recommendations"]]
     assert len(record["propensities"]) == len(record["tiers"]) == 2
-    assert (record["assigned"], record["variant"]) == ("personalized", "personalized")
+    assert (record["assigned"], record["variant"]) == ("champion", "champion")
     client(HOME, user="nobody")
-    assert (records[-1]["assigned"], records[-1]["variant"]) == ("personalized", "popular")
+    assert (records[-1]["assigned"], records[-1]["variant"]) == ("champion", "popular")
     del records[:]
     client("/api/v1/home?limit=2")
     client(USERS, "shop", "POST", "service", json={"user_ids": ["ann", "kid"]})

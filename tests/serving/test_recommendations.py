@@ -43,6 +43,8 @@ def test_the_answer_has_exactly_the_promised_shape(client):
         "generation": 1,
         "generated_at": "2026-11-23T13:30:00+00:00",
         "source": "personalized",
+        "assigned": "champion",
+        "variant": "champion",
         "next_cursor": answer["next_cursor"],
     }
     assert answer["request_id"].startswith("req_")

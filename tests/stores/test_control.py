@@ -126,8 +126,8 @@ def test_items_are_taken_down_and_put_back_one_by_one():
     control = after(1).with_takedowns(["b", "a", "b"])
     assert (control.takedowns, control.version) == (("a", "b"), after(1).version + 1)
     assert control.without_takedowns(["b", "never"]).takedowns == ("a",)
-    assert control.differs_in_takedowns_only(after(1))
-    assert not control.begun(2).differs_in_takedowns_only(after(1))
+    assert control.differs_by_operators_only(after(1))
+    assert not control.begun(2).differs_by_operators_only(after(1))
     with pytest.raises(PermanentError, match="no item id"):
         control.with_takedowns([""])
     with pytest.raises(PermanentError, match="1,001 items"):

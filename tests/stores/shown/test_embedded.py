@@ -22,7 +22,7 @@ def page(number=0, **changes):
         "request_id": f"req_{number}", "user_id": "ann", "context": "home", "timestamp": 1000.5 + number,
         "item_no": np.array([1, 0], np.int32), "catalogue": ["alien", "brazil"], "positions": range(2),
         "propensities": [None, np.float32(0.25)], "tiers": ["personalized", "exploration"], "generation": 41,
-        "model_version": "v3", "assigned": "personalized", "variant": "personalized", "offset": 0, **changes,
+        "model_version": "v3", "assigned": "champion", "variant": "champion", "offset": 0, **changes,
     }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_a_page_is_logged_as_it_was_shown(root, open_log, drops):
             "request_id": "req_0", "user_id": "ann", "context": "home", "timestamp": 1000.5,
             "item_ids": ["brazil", "alien"], "positions": [0, 1], "propensities": [None, 0.25],
             "tiers": ["personalized", "exploration"], "generation": 41, "model_version": "v3",
-            "assigned": "personalized", "variant": "personalized", "offset": 0,
+            "assigned": "champion", "variant": "champion", "offset": 0,
         }
     ]  # fmt: skip
     assert drops == []

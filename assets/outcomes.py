@@ -1,0 +1,27 @@
+import dagster as dg
+
+from assets.failing import retried
+from assets.metadata import column_schema
+from assets.partitions import Partitions
+from assets.resources import Topshelf
+from conf.hours import Hour
+from jobs import outcomes as job
+from jobs.tables import OUTCOMES
+
+
+def outcomes_asset(partitions: Partitions) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=partitions.hourly,
+        deps=["events", "served"],
+        pool="spark",
+        group_name="rollout",
+        kinds={"spark", "deltalake"},
+        description=OUTCOMES.doc,
+        metadata={"dagster/column_schema": column_schema(OUTCOMES)},
+    )
+    @retried
+    def outcomes(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
+        rows = job.run(topshelf.lake(), Hour.parse(context.partition_key))
+        return dg.MaterializeResult(metadata={"dagster/partition_row_count": rows})
+
+    return outcomes

@@ -1,0 +1,37 @@
+"""Settings of how the pipeline is watched."""
+
+from __future__ import annotations
+
+from pydantic import Field, HttpUrl
+
+from conf.section import Positive, Section, Share
+
+
+class Alerts(Section):
+    webhook: HttpUrl | None = Field(
+        description="Where alerts are posted as JSON with a `text`, as chat services take it; empty: only logged"
+    )
+    late_minutes: Positive = Field(description="Minutes after an hour's end by which it must be published")
+    retries: int = Field(
+        ge=0, description="Times that a step of a scheduled run is tried again when something was busy or away"
+    )
+    retry_seconds: Positive = Field(description="Before the first of these; each waits twice as long as the one before")
+
+
+class Tracking(Section):
+    """MLflow, to which trainings are logged, and where their models are registered."""
+
+    enabled: bool = Field(description="Whether trainings are logged")
+    uri: str | None = Field(description="Its tracking address; empty: a SQLite file in the home folder")
+    experiment: str = Field(min_length=1, description="Name of the experiment, and of the registered model")
+    files: bool = Field(description="Whether a model's files are uploaded, too, for others to fetch them there")
+
+
+class Health(Section):
+    """Beyond these, what an hour reads looks odd. Its checks warn; they stop nothing."""
+
+    least_events: Positive = Field(description="Events of the hour a week before, from which on volumes are compared")
+    max_volume_change: float = Field(ge=0, description="Largest change of an hour's events in a week, as a share")
+    max_bare: Share = Field(description="Largest share of watches that tell no length")
+    max_skewed: Share = Field(description="Largest share of events with a time after their arrival, or long before")
+    max_psi: float = Field(ge=0, description="Largest population stability index of a feature within a day")

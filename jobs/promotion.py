@@ -1,0 +1,68 @@
+"""Whether a model that was just trained may be served, judged beside the one that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pyarrow as pa
+
+from conf.errors import DataError
+from conf.settings import Settings
+from jobs.registry import HEADLINE, Model
+from models import promotion
+from models.measuring import Trial
+from models.modelfiles import encode_items, load_model
+from models.promotion import Finding
+from models.training import TrainReport
+
+COMPARED = tuple(f"{HEADLINE}.{measure}@20" for measure in ("recall", "ndcg", "mrr"))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """reasons: why the model is refused, none if it passed; text: how it was judged."""
+
+    reasons: tuple[str, ...]
+    text: str
+    findings: Sequence[Finding] = ()
+
+
+def judge(
+    champion: Model | None, challenger: Model, report: TrainReport, items: pa.Table, settings: Settings
+) -> Verdict:
+    """Compare the two on the challenger's hold-out, or where the champion has learnt from that, by what was measured
+    of the champion on its own.
+
+    The challenger is measured as it was before its last fit, without the hold-out and the validation before it, the
+    champion as it serves. That is to the champion's advantage.
+    """
+    if champion is None:
+        return Verdict((), "there is no other model to compare it with")
+    if champion.model_id == challenger.model_id:
+        return Verdict((), "it is the model that serves already")
+    if not len(report.held.cases):
+        return Verdict((), "nothing was held out to compare it on")
+    if settings.data.profile != "live" or champion.cut > challenger.cut - timedelta(days=1):
+        return _by_record(champion, challenger, settings)
+    try:
+        model = load_model(champion.folder)
+    except DataError as error:
+        return Verdict((), f"{champion.version} cannot be compared with: {error}")
+    ranked = Trial(model, encode_items(model, items), items, settings).ranked(report.held.cases)
+    limits = settings.promotion
+    findings = promotion.compare(ranked, report.held, limits.max_drop, limits.tolerance, limits.min_users)
+    return Verdict(
+        tuple(promotion.refused(findings)), f"beside {champion.version} on {len(ranked):,} held-out users", findings
+    )
+
+
+def _by_record(champion: Model, challenger: Model, settings: Settings) -> Verdict:
+    least = 1 - settings.promotion.max_drop
+    reasons = [
+        f"{name}: {challenger.metrics[name]:.4f} instead of {champion.metrics[name]:.4f}"
+        for name in COMPARED
+        if name in champion.metrics and challenger.metrics.get(name, 0.0) < least * champion.metrics[name]
+    ]
+    return Verdict(tuple(reasons), f"beside what was measured of {champion.version} when it was trained")
