@@ -83,6 +83,7 @@ def follow(settings: Settings, models: Iterable[Model]) -> None:
 def _client(settings: Settings) -> Iterator[MlflowClient]:
     # Importing it costs a second, and only trainings and steps of a rollout need it.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # a machine may have no git
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The ``noload`` loader strategy")  # mlflow's use of SQLAlchemy
         from mlflow import MlflowClient

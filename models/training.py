@@ -209,7 +209,7 @@ def _model(work: _Work, fitted: _Models, seen: Survey) -> Model:
 def _settled(
     work: _Work, model: Model, seen: Survey, valid: Cases, cases: Cases
 ) -> tuple[Model, dict[str, float], Ints]:
-    """The model with the order and the context term that validation chose, calibrated; the hold-out's metrics and lists."""
+    """The model with the order and the context term that validation chose, calibrated; hold-out metrics and lists."""
     clock = time.monotonic()
     trial = Trial(model, encode(model.tower, model.ranker, work.catalogue, model.positives), work.items, work.settings)
     pool = trial.pool(next(valid.chunks(JUDGED))) if len(valid) else None
