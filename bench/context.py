@@ -52,9 +52,9 @@ from models.training import train
 from models.types import LOGIT_GRID, PROFILE_FIELDS, ScoredLists
 from serving.candidates import personal
 from serving.eligibility import Eligibility
-from serving.follower import Snapshot
 from serving.lookup import Known, Outcome, Viewer
 from serving.request import Request
+from serving.snapshot import Snapshot
 from serving.visit import begin
 from sim.world import make_world
 from stores.artefact import Artefact, load_artefact, write_artefact

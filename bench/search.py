@@ -19,9 +19,9 @@ from typing import cast
 import numpy as np
 
 from bench.lines import emit, progress
-from serving.follower import Snapshot
 from serving.metrics import Metrics
 from serving.search import Searcher
+from serving.snapshot import Snapshot
 from sim import names
 from stores.search import SearchDocument, build_index, open_index
 from stores.shown.base import Shown

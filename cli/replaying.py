@@ -17,12 +17,12 @@ import numpy as np
 from conf.errors import DataError, RetryableError
 from conf.rules import Rules
 from conf.serving_settings import Serving
-from serving.follower import Snapshot
 from serving.lookup import Known, Lookup, Outcome
 from serving.metrics import Metrics
 from serving.page import Page
 from serving.recommender import Recommender
 from serving.request import Request
+from serving.snapshot import Snapshot
 from stores.artefact import load_artefact
 from stores.base import Store
 from stores.control import Control

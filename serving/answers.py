@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
-from serving.follower import Snapshot
 from serving.page import Page
+from serving.snapshot import Snapshot
 
 REQUEST_ID_PREFIX = "req_"
 REQUEST_ID_BYTES = 8

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from conf.rules import Promotion, Rules
 from conf.vocabulary import NO_GENRE
 from models.rerank import OPEN, UNGROUPED, catalogue_bars
-from serving.follower import Snapshot
 from serving.request import Limits
 from serving.session import scale_of
+from serving.snapshot import Snapshot
 from stores.artefact import Artefact
 
 MAX_KINDS_OF_VIEWERS = 256

@@ -16,9 +16,9 @@ from conf.serving_settings import Serving
 from conf.vocabulary import EVERYWHERE
 from serving.breaker import CircuitOpen
 from serving.cache import RingCache
-from serving.follower import Snapshot
 from serving.guarding import guard
 from serving.metrics import Metrics
+from serving.snapshot import Snapshot
 from stores.base import CHALLENGER, CHAMPION, VARIANTS, Store, StoreTimeout, choose, newest
 from stores.records import ListBody
 from stores.sessions.base import HIDING_EVENTS, SessionEvent, Sessions

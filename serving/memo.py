@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from serving.follower import Snapshot
 from serving.order import FirstTier
 from serving.page import Page
 from serving.request import Request
+from serving.snapshot import Snapshot
 from stores.records import HEADER_BYTES
 from stores.sessions.base import SessionEvent
 

@@ -10,9 +10,9 @@ import numpy as np
 from conf.vocabulary import NO_ANCHOR, Source
 from models.rerank import OPEN, Bar
 from serving.candidates import ALIKE, POPULAR, REASONS, RISEN, SEGMENT
-from serving.follower import Snapshot
 from serving.lookup import Outcome
 from serving.order import EXPLORATION, PROMOTION, Order
+from serving.snapshot import Snapshot
 from serving.visit import Visit
 
 _UNNAMEABLE = frozenset({int(Bar.UNKNOWN), int(Bar.INACTIVE), int(Bar.MATURITY)})

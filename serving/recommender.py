@@ -18,7 +18,6 @@ from models.rerank import Bar
 from serving.candidates import Candidates, fallbacks, home_tiers, of_genre, similar
 from serving.eligibility import Eligibility
 from serving.exploration import explores
-from serving.follower import Snapshot
 from serving.hits import hits
 from serving.lookup import STRANGER, Known, Lookup, Outcome
 from serving.memo import Made, PageMemo, basis
@@ -27,6 +26,7 @@ from serving.order import FirstTier, Order
 from serving.page import Page, cut
 from serving.request import HOME, Request
 from serving.shelves import Shelf, stack
+from serving.snapshot import Snapshot
 from serving.tracing import Trace, explain
 from serving.visit import Visit, begin, time_of
 

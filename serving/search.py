@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from tantivy import Occur, Query
 
 from conf.errors import DataError
-from serving.follower import Snapshot
 from serving.metrics import Metrics
+from serving.snapshot import Snapshot
 from stores.artefact import Artefact
 from stores.search import ARTICLES, FIELDS, MAX_WORDS, PRIOR, SHORT_TITLE, WHOLE, YEAR, SearchIndex, open_index, words
 

@@ -11,12 +11,13 @@ from flask import current_app, request
 from conf.settings import Settings
 from serving.auth import Authenticator, Caller
 from serving.breaker import Breaker
-from serving.follower import Follower, Snapshot
+from serving.follower import Follower
 from serving.limits import RateLimit, too_many_requests
 from serving.metrics import Metrics
 from serving.problems import REQUEST_ID, bad_request, unavailable, unknown_item
 from serving.recommender import Recommender
 from serving.search import Searcher
+from serving.snapshot import Snapshot
 from stores.base import Store
 from stores.eventlog.base import EventLog
 from stores.sessions.base import Sessions

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from serving import cursor
 from serving.answers import recommendations
 from serving.auth import Caller
-from serving.follower import Snapshot
 from serving.page import Page
 from serving.problems import bad_request
 from serving.request import HOME, Request
 from serving.service import Service, item_number
+from serving.snapshot import Snapshot
 
 SEARCH_HITS = 200
 """Of a search, the best by text; a viewer's taste orders these. The same for all pages, so that they have one order."""

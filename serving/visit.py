@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from conf.rules import Rules
 from models.rerank import FEW, OPEN, Bar, among, bars_of
 from serving.eligibility import Bars, Catalogue, Eligibility
-from serving.follower import Snapshot
 from serving.lookup import Known
 from serving.request import POPULAR, Limits, Request, assigned, tightened
 from serving.session import Recent, recent
+from serving.snapshot import Snapshot
 from stores.sessions.base import HIDING_EVENTS, SessionEvent
 
 _HOURS_A_DAYPART = 6

@@ -9,8 +9,8 @@ from cli.inspecting.lake import Tables
 from cli.inspecting.steps import Answer, Mark, Step
 from cli.inspecting.words import service_steps, verdict
 from conf.errors import DataError
-from serving.follower import Snapshot
 from serving.lookup import Known, Outcome
+from serving.snapshot import Snapshot
 
 DEPTH = 200
 """Places of the order that are looked at."""

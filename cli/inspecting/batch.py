@@ -27,8 +27,8 @@ from models.encoding import EncodedItems
 from models.index import use_threads
 from models.modelfiles import load_model
 from models.types import Filters
-from serving.follower import Snapshot
 from serving.lookup import Known
+from serving.snapshot import Snapshot
 from stores.artefact import Artefact, load_artefact
 
 ROUND = 3

@@ -18,7 +18,7 @@ from serving.app import create_app
 from serving.auth import check_user_id, make_token
 from serving.eligibility import Eligibility
 from serving.exploration import explores
-from serving.follower import Follower, Snapshot
+from serving.follower import Follower
 from serving.lookup import Known, Lookup
 from serving.metrics import Metrics
 from serving.page import Page
@@ -26,6 +26,7 @@ from serving.request import Request
 from serving.search import Searcher
 from serving.secrets import our_claims
 from serving.service import EXTENSION, Service
+from serving.snapshot import Snapshot
 from serving.tracing import Trace
 from serving.visit import Visit, begin
 from stores.opening import open_eventlog, open_sessions, open_store

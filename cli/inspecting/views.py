@@ -14,10 +14,10 @@ from cli.inspecting.desk import Desk
 from conf.errors import TopshelfError
 from conf.vocabulary import LABELS
 from models.rerank import OPEN, Bar
-from serving.follower import Snapshot
 from serving.lookup import Known
 from serving.page import Page
 from serving.request import Request
+from serving.snapshot import Snapshot
 from serving.tracing import explain
 from serving.visit import Visit
 from stores.artefact import Artefact

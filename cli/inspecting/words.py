@@ -11,10 +11,10 @@ from cli.inspecting.desk import Desk
 from cli.inspecting.steps import Mark, Step
 from conf.vocabulary import EVERYWHERE, LABELS, NO_ANCHOR, Source
 from serving.candidates import CACHED, PERSONALIZED, SEGMENT, SESSION
-from serving.follower import Snapshot
 from serving.lookup import Known, Outcome
 from serving.order import EXPLORATION, PROMOTION
 from serving.request import POPULAR
+from serving.snapshot import Snapshot
 from serving.tracing import Trace
 from serving.visit import Visit
 

@@ -59,7 +59,7 @@ def service(tmp_path):
     write(tmp_path, EVENTS, [])
     data = users(PARTS, FILMS)
     ids = [f"m{number}" for number in reversed(range(FILMS))]
-    data = Interactions(["ann", *["bob"] * (PARTS - 1)], ids, data.genres, data.user, data.item, data.time)
+    data = Interactions(["ann", *["bob"] * (PARTS - 1)], ids, data.about, data.user, data.item, data.time)
     return welcome.service(settings, settings, data, np.array([0])), data
 
 
@@ -90,7 +90,7 @@ def test_the_curve_is_printed_beside_the_real_time_vector(tmp_path, monkeypatch,
     """Without a run: its home is one that is there already."""
     data = users(PARTS, FILMS)
     data = Interactions(
-        ["ann"] * PARTS, [f"m{n}" for n in range(FILMS)], data.genres, data.user, data.item, data.time
+        ["ann"] * PARTS, [f"m{n}" for n in range(FILMS)], data.about, data.user, data.item, data.time
     )  # fmt: skip
     whole = scored_home.make(tmp_path / "seed-17")
     commands: list[tuple[str, ...]] = []

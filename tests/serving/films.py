@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from conf.vocabulary import EVERYWHERE
-from serving.follower import Follower, Snapshot
+from serving.follower import Follower
 from serving.lookup import Lookup
 from serving.metrics import Metrics
 from serving.page import Page
 from serving.recommender import Recommender
 from serving.request import Request
+from serving.snapshot import Snapshot
 from stores.artefact import encode_fragment
 from stores.opening import open_sessions
 from stores.sessions.base import SessionEvent

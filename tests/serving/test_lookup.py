@@ -6,9 +6,9 @@ import pytest
 
 from conf.errors import ConfigError
 from serving.cache import RingCache
-from serving.follower import Snapshot
 from serving.lookup import Lookup, Outcome
 from serving.metrics import Metrics
+from serving.snapshot import Snapshot
 from stores.artefact import load_artefact
 from stores.base import StoreTimeout, StoreUnavailable
 from stores.opening import open_sessions

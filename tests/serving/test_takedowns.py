@@ -27,10 +27,10 @@ class Failing:
     def read_control(self):
         return self.store.read_control()
 
-    def ring(self, user_id):
+    def ring(self, user_id, variant=0):
         if self.away:
             raise StoreUnavailable("gone")
-        return self.store.ring(user_id)
+        return self.store.ring(user_id, variant)
 
 
 def personalized(world, make_client, make_body):

@@ -1,0 +1,90 @@
+"""What one answer is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.artefact import Artefact
+from stores.base import CHALLENGER, CHAMPION
+from stores.control import Control, Generation
+
+
+class Snapshot:
+    """What one answer is made from: a generation, the control record that shows it, and its artefact. Immutable."""
+
+    def __init__(
+        self,
+        control: Control,
+        generation: Generation,
+        artefact: Artefact,
+        down_since: Mapping[str, float] | None = None,
+        challenger: Artefact | None = None,
+    ) -> None:
+        """down_since: epoch seconds at which items that are taken down were found to be; of the others nobody knows.
+
+        challenger: the artefact that the generation's challenger is served with; None: everybody gets the champion.
+        """
+        self.control = control
+        self.generation = generation
+        self.artefact = artefact
+        self._down_since = down_since or {}
+        self.variant, self.since = CHAMPION, 0
+        """since: rows of earlier generations are not of this variant's model."""
+        self.challenger = None if challenger is None else self._of_challenger(challenger)
+        self.active = _without(artefact, control.takedowns)
+        """(n,) which items may be shown at all: those of the catalogue that are not taken down."""
+        self._before: dict[tuple[str, ...], Snapshot] = {}
+
+    def _of_challenger(self, artefact: Artefact) -> Snapshot:
+        made = self.generation.challenger
+        assert made is not None  # its artefact was loaded
+        generation = replace(self.generation, artefact_id=made.artefact_id, model_version=made.model_version)
+        other = Snapshot(self.control, generation, artefact, self._down_since)
+        other.variant, other.since = CHALLENGER, made.since
+        return other
+
+    def of(self, variant: str) -> Snapshot:
+        """What the answers of a variant are made from: this snapshot, or its challenger's."""
+        return self.challenger if variant == CHALLENGER and self.challenger is not None else self
+
+    def gives_challenger(self, user_id: str) -> bool:
+        """Whether the user is to get the challenger's list."""
+        rollout = self.control.rollout
+        return self.challenger is not None and rollout is not None and rollout.serves(user_id)
+
+    def newcomers_from(self, generation: int) -> int:
+        """The lowest item_no that lists of a generation cannot have, because it came after them.
+
+        What such lists lack below it may have been left out on purpose, as an item that the user watched long ago.
+        """
+        slots = self.control.slots_at(generation)
+        return len(self.artefact) if slots is None else slots
+
+    def as_of(self, moment: float) -> Snapshot:
+        """This snapshot with the items in it that were taken down only after `moment`, epoch seconds.
+
+        For orders that were begun before: what stood on their first page keeps its place, and is passed over.
+        """
+        held = tuple(item for item in self.control.takedowns if self._down_since.get(item, -inf) <= moment)
+        if held == self.control.takedowns:
+            return self
+        found = self._before.get(held)
+        if found is None:
+            found = Snapshot(replace(self.control, takedowns=held), self.generation, self.artefact)
+            found.variant, found.since = self.variant, self.since
+            self._before[held] = found
+        return found
+
+
+def _without(artefact: Artefact, takedowns: tuple[str, ...]) -> NDArray[np.bool_]:
+    numbers = [artefact.item_no[item_id] for item_id in takedowns if item_id in artefact.item_no]
+    if not numbers:
+        return artefact.active
+    active = artefact.active.copy()
+    active[numbers] = False
+    return active
