@@ -92,8 +92,9 @@ def run_hour(
         report("starting Spark")
         lake = Lake(spark_session(settings), settings.lake_root)
         summary.steps.append(("start Spark", time.perf_counter() - started))
-        newest = next((model for model in Registry(lake, settings).models() if model.intact()), None)
-        if force or train.is_due(newest, wanted, settings):
+        registry = Registry(lake, settings)
+        newest = next((model for model in registry.models() if model.intact()), None)
+        if force or registry.deployed() is None or train.is_due(newest, wanted, settings):
             _run_job(
                 definitions,
                 DAILY,

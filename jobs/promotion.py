@@ -40,8 +40,6 @@ def judge(
     """
     if champion is None:
         return Verdict((), "there is no other model to compare it with")
-    if champion.model_id == challenger.model_id:
-        return Verdict((), "it is the model that serves already")
     if not len(report.held.cases):
         return Verdict((), "nothing was held out to compare it on")
     if settings.data.profile != "live" or champion.cut > challenger.cut - timedelta(days=1):

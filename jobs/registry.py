@@ -78,12 +78,19 @@ class Registry:
         return model
 
     def tried(self, control: Control | None) -> Model | None:
-        """The model of the rollout that is under way, if its files are there."""
+        """The model of the rollout that is under way, if its files are there.
+
+        None for one that is deployed: its lists are the champion's from the next publication on.
+        """
         rollout = None if control is None else control.rollout
         if rollout is None or rollout.state == ABORTED:
             return None
-        found = [model for model in self.models() if model.model_id == rollout.model_id]
-        return found[0] if found and found[0].intact() else None
+        found = self.find(rollout.model_id)
+        return found if found is not None and found.status != DEPLOYED and found.intact() else None
+
+    def find(self, model_id: str) -> Model | None:
+        """The model of this id; None where none has it."""
+        return next((model for model in self.models() if model.model_id == model_id), None)
 
     def begin_training(self, name: str, cut: datetime, now: datetime) -> None:
         """Show that a model is being trained, under the name of its folder."""
@@ -99,8 +106,9 @@ class Registry:
 
     def add(self, model: Model, created: datetime, note: str) -> Model:
         """Enter a trained model as `validating`, under its version: that of the same model before, or the next."""
-        known = {each.model_id: each.version for each in self.models()}
-        version = known.get(model.model_id, f"v{len(known) + 1}")
+        known = self.models()
+        before = self.find(model.model_id)
+        version = f"v{len(known) + 1}" if before is None else before.version
         entered = Model(model.model_id, version, model.folder, model.cut, model.metrics, model.sha256, VALIDATING)
         row = (
             entered.model_id,
@@ -161,12 +169,6 @@ class Registry:
         """Add to the history of rollouts."""
         row = (model.model_id, model.version, state, percent, note, json.dumps(evidence or {}, sort_keys=True), now)
         self._lake.append(ROLLOUTS, self._lake.spark.createDataFrame([row], ROLLOUTS.schema))
-
-    def last_note(self, model_id: str) -> Mapping[str, Any] | None:
-        """The newest entry of a model's history."""
-        rows = self._lake.read(ROLLOUTS).where(F.col("model_id") == model_id).orderBy(F.desc("noted_at")).limit(1)
-        found = rows.collect()
-        return found[0].asDict() if found else None
 
     def _of(self, model: Model) -> DataFrame:
         return self._lake.read(MODELS).where(F.col("model_id") == model.model_id)

@@ -18,7 +18,7 @@ from conf.hours import Hour
 from conf.settings import Settings
 from jobs.lake import Lake
 from jobs.outcomes import MOMENTS, Lift, lift
-from jobs.registry import VALIDATING, Model, Registry
+from jobs.registry import DEPLOYED, VALIDATING, Model, Registry
 from jobs.tables import OUTCOMES, PUBLISHED
 from stores.base import CHALLENGER, CHAMPION, Store
 from stores.changing import change_control
@@ -62,14 +62,13 @@ def run(lake: Lake, hour: Hour, settings: Settings, store: Store, now: datetime)
     rollout = control.rollout
     if rollout is None:
         return _begin(registry, settings, store, now)
-    model = next((each for each in registry.models() if each.model_id == rollout.model_id), None)
-    if model is None or not model.intact():
-        ended = _change(store, lambda known: known.aborted("its files are gone"))
-        return Result(ended, None, f"the files of {rollout.model_version} are gone, so nobody is served it", True, True)
-    if rollout.state == ABORTED:
-        registry.retire(model, now, rollout.note)
-        change_control(store, lambda known: known.with_rollout(None), "")
-        return Result(None, None, f"{model.version} was taken back: {rollout.note}", True, True)
+    model = registry.find(rollout.model_id)
+    if model is not None and model.status == DEPLOYED:
+        return Result(rollout, None, f"{model.version} is deployed: the next publication makes its lists everybody's")
+    if rollout.state != ABORTED and (model is None or not model.intact()):
+        rollout = _change(store, rollout, lambda known: known.aborted("its files are gone"))
+    if model is None or rollout.state == ABORTED:
+        return _end(registry, store, model, rollout, now)
     decision = decide(lake, rollout, control, hour, settings)
     return _done(registry, store, model, rollout, decision, now)
 
@@ -101,32 +100,42 @@ def _done(
     if decision.action == "advance" and rollout.complete:
         registry.deploy(model, now, note)
         return Result(rollout, decision, f"{model.version} is deployed: {note}", changed=True)
-    if decision.action == "advance":
-        after = _change(store, lambda known: known.advanced(since, note))
-    elif decision.action == "hold" and rollout.state != HELD:
-        after = _change(store, lambda known: known.held(note))
-    elif decision.action == "abort":
-        after = _change(store, lambda known: known.aborted(note))
-        registry.retire(model, now, note, decision.evidence)
-        change_control(store, lambda known: known.with_rollout(None), "")
-        return Result(None, decision, f"{model.version} was taken back: {note}", True, True)
-    else:
+    step: Callable[[Rollout], Rollout] | None = {
+        "advance": lambda known: known.advanced(since, note),
+        "hold": lambda known: known.held(note),
+        "abort": lambda known: known.aborted(note),
+    }.get(decision.action)
+    if step is None or (decision.action == "hold" and rollout.state == HELD):
         return Result(rollout, decision, f"{model.version} serves {rollout.percent}% of users: {note}")
+    after = _change(store, rollout, step)
+    if after.state == ABORTED:
+        return _end(registry, store, model, after, now, decision)
     registry.serves(model, after.percent, after.state, now, note, decision.evidence)
-    said = (
-        f"{model.version} is held at {after.percent}%: {note}"
-        if after.state == HELD
-        else (f"{model.version} serves {after.percent}% of users from now on: {note}")
-    )
-    return Result(after, decision, said, after.state == HELD, True)
+    held = after.state == HELD
+    how = f"is held at {after.percent}%" if held else f"serves {after.percent}% of users from now on"
+    return Result(after, decision, f"{model.version} {how}: {note}", held, True)
 
 
-def _change(store: Store, step: Callable[[Rollout], Rollout]) -> Rollout:
-    """The rollout after `step`, in the control record."""
+def _end(
+    registry: Registry,
+    store: Store,
+    model: Model | None,
+    rollout: Rollout,
+    now: datetime,
+    decision: Decision | None = None,
+) -> Result:
+    """Forget a rollout that was aborted. Its model is retired first, so that none that died here is tried again."""
+    if model is not None:
+        registry.retire(model, now, rollout.note, None if decision is None else decision.evidence)
+    change_control(store, lambda known: known.with_rollout(None), "")
+    return Result(None, decision, f"{rollout.model_version} was taken back: {rollout.note}", True, True)
+
+
+def _change(store: Store, seen: Rollout, step: Callable[[Rollout], Rollout]) -> Rollout:
+    """The rollout after `step`, in the control record; as an operator left it, where one came before."""
 
     def changed(control: Control) -> Control:
-        assert control.rollout is not None  # only this job, of which one runs at a time, takes it away
-        return control.with_rollout(step(control.rollout))
+        return control.with_rollout(step(seen)) if control.rollout == seen else control
 
     after = change_control(store, changed, "there is no rollout")[1].rollout
     assert after is not None
@@ -183,6 +192,8 @@ def _rounded(fields: dict[str, float]) -> dict[str, float | None]:
 def _lift(lake: Lake, began: datetime, settings: Settings) -> Lift | None:
     """Of the challenger from the champion since a step began."""
     first = Hour.of(began)
+    if first.start < began:  # in part of that hour the step's new users were the champion's
+        first = Hour(first.end)
     later = (F.col("date") > F.lit(first.date)) | (
         (F.col("date") == F.lit(first.date)) & (F.col("hour") >= first.start.hour)
     )

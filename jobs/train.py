@@ -64,10 +64,12 @@ def run(
         folder.rename(final)
     metrics = {name: float(value) for name, value in sorted(report.metrics.items())}
     champion = registry.deployed()
-    trained = Model(model_id, "", final, cut, metrics, report.sha256)
-    if champion is not None and champion.model_id == model_id:
+    known = registry.find(model_id)
+    # What was refused, taken back or is being tried stays so. Without a champion, an entry that was begun is ended.
+    if known is not None and (champion is not None or known.status != VALIDATING):
         registry.end_training()
-        return Result(champion, report, Verdict((), "it is the model that serves already"))
+        return Result(known, report, Verdict((), f"it was trained before and is {known.status}"))
+    trained = Model(model_id, "", final, cut, metrics, report.sha256)
     model = registry.add(trained, now, f"trained on events before {cut:%Y-%m-%d %H:%M}")
     verdict = judge(champion, model, report, items, settings)
     if verdict.reasons:

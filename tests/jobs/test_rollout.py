@@ -110,6 +110,8 @@ def test_from_its_shadow_to_everybody(registered):
     assert turn(publisher, 17, hour(17).end).rollout.percent == 100
     last = turn(publisher, 23, hour(23).end)
     assert last.said == "v2 is deployed: 6 of 6 hours with all users"
+    assert turn(publisher, 23, hour(23).end).decision is None  # its publication has not come yet
+    assert Registry(publisher.lake, publisher.settings).tried(publisher.store.read_control()) is None
     assert statuses(publisher) == {"m": (RETIRED, 0), "b": (DEPLOYED, 100)}
     notes = [row["state"] for row in publisher.lake.read(ROLLOUTS).orderBy("noted_at").collect()]
     assert sorted(notes[-2:]) == [DEPLOYED, RETIRED]
@@ -140,8 +142,10 @@ def test_a_model_whose_files_are_gone_is_served_to_nobody(registered):
     publisher, _ = registered
     change_control(publisher.store, lambda known: known.with_rollout(AT_5), "")
     (publisher.settings.models_path / "b" / MANIFEST).unlink()
-    assert turn(publisher, 7, hour(7).end).said == "the files of v2 are gone, so nobody is served it"
-    assert not publisher.store.read_control().rollout.percent
+    assert turn(publisher, 7, hour(7).end).said == "v2 was taken back: its files are gone"
+    assert publisher.store.read_control().rollout is None
+    assert statuses(publisher)["b"] == (RETIRED, 0)
+    assert turn(publisher, 8, hour(8).end).said == "no model waits to be tried"
 
 
 def test_lists_of_both_are_published_and_another_challengers_are_not_mixed_with_them(registered):
