@@ -31,8 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def topshelf(home: Path) -> Topshelf:
+def in_home(home: Path) -> Topshelf:
     """Calls the command in a process of its own; returns its output."""
 
     def call(*arguments: str) -> str:
@@ -47,6 +46,11 @@ def topshelf(home: Path) -> Topshelf:
         return done.stdout
 
     return call
+
+
+@pytest.fixture(scope="session")
+def topshelf(home: Path) -> Topshelf:
+    return in_home(home)
 
 
 @pytest.fixture(scope="session")

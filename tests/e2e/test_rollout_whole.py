@@ -1,0 +1,50 @@
+"""A second model on the real way: trained, judged, made in its shadow, served to all by hand, and taken back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conf.loading import load
+from jobs.tables import PUBLISHED
+from stores.opening import open_store
+from tests.e2e.conftest import in_home
+
+pytestmark = pytest.mark.timeout(900)
+LENIENT = ("--set", "promotion.max_drop=1", "--set", "promotion.tolerance=1", "--set", "rollout.steps=[100]")
+OTHER = ("--set", "seed=5", "--set", "tracking.enabled=false")
+
+
+def test_a_challenger_is_scored_published_served_and_taken_back(first_run: str, home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    topshelf = in_home(tmp_path / "home")
+    user = topshelf("sql", "--csv", "SELECT min(user_id) FROM published").split()[1]
+    before = json.loads(topshelf("recs", user, "--json"))
+    assert (before["model_version"], before["assigned"], before["variant"]) == ("v1", "champion", "champion")
+
+    topshelf(*LENIENT, *OTHER, "run", "--force", "--republish", "--json")
+    shadow = json.loads(topshelf("rollout", "status", "--json"))
+    assert (shadow["rollout"]["model_version"], shadow["rollout"]["step"]) == ("v2", 0)
+    assert [row["state"] for row in shadow["history"]][:2] == ["shadow", "validating"]
+    topshelf(*LENIENT, *OTHER, "run", "--republish", "--json")
+    with open_store(load({"TOPSHELF_HOME": str(tmp_path / "home")}).settings) as store:
+        control = store.read_control()
+    assert control is not None
+    made = control.generation()
+    assert made is not None
+    assert made.challenger is not None
+    assert (made.model_version, made.challenger.model_version) == ("v1", "v2")
+    counted = f"SELECT variant, count(*) AS lists FROM {PUBLISHED.name} GROUP BY ALL"
+    lists = {row["variant"]: row["lists"] for row in json.loads(topshelf("sql", "--json", counted))}
+    assert lists["champion"] == lists["challenger"] > 100
+    assert json.loads(topshelf("recs", user, "--json"))["variant"] == "champion"  # a shadow is not served
+
+    topshelf("rollout", "advance")
+    tried = json.loads(topshelf("recs", user, "--json"))
+    assert (tried["model_version"], tried["assigned"], tried["variant"]) == ("v2", "challenger", "challenger")
+    topshelf("rollout", "abort")
+    back = json.loads(topshelf("recs", user, "--json"))
+    assert (back["model_version"], back["variant"]) == ("v1", "champion")
