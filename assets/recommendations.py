@@ -2,12 +2,13 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from assets.failing import retried
+from assets.failing import alert, retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from conf.hours import Hour
 from jobs import manifests, publish, score
+from jobs.alerts import Alert
 from jobs.registry import Registry
 from jobs.tables import RECOMMENDATIONS
 
@@ -31,12 +32,18 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
             control = publish.control_of(store)
             built, challenger = manifests.built(settings, hour), registry.tried(control)
             result = score.run(lake, hour, settings, model, built, control, topshelf.now(), challenger)
+        if result.problem:
+            said = (
+                f"{result.simpler:,} of {result.scored:,} lists of {hour} are made without the ranker: {result.problem}"
+            )
+            alert(context, settings, Alert("ranker_replaced", said, {"hour": hour.key, "model": result.model_id}))
         return dg.MaterializeResult(
             metadata={
                 "dagster/partition_row_count": result.changed,
                 "users scored": result.scored,
                 "unchanged": result.unchanged,
                 "model": result.model_id,
+                **({"made without the ranker": result.simpler, "because": result.problem} if result.problem else {}),
                 **({} if result.challenger is None else {"challenger": asdict(result.challenger)}),
             }
         )

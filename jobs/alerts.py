@@ -17,7 +17,8 @@ MAX_TEXT = 2000
 
 @dataclass(frozen=True)
 class Alert:
-    """kind: run_failed, hour_late, gate_failed, rollout or rollback; text: for a person; details: for a program."""
+    """kind: run_failed, hour_late, gate_failed, ranker_replaced, rollout or rollback; text: for a person; details: for
+    a program."""
 
     kind: str
     text: str

@@ -27,7 +27,7 @@ from jobs.registry import Model as Deployed
 from jobs.tables import ITEM_EMBEDDINGS, POPULARITY
 from models.content import genre_vocabulary
 from models.encoding import EncodedItems
-from models.modelfiles import Model, encode_items, load_model
+from models.modelfiles import Model, encode_items, load_usable
 from models.similar import similar_items
 from stores.artefact import (
     MAX_GENRES,
@@ -50,31 +50,40 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Deployed, challenger:
     """Encode the catalogue with `model`, and write the artefact and the item_embeddings table.
 
     challenger: a model that is being tried, which gets an artefact of its own. What is wrong with it costs nobody else
-    anything, and is in the result.
+    anything, and is in the result. A ranker of `model` that cannot be used is replaced, and the result says so.
 
     Raises:
-        DataError: the catalogue is empty, its item_no have gaps, or it has more regions than fit; `model` is damaged.
+        DataError: the catalogue is empty, its item_no have gaps, or it has more regions than fit; `model` is damaged
+            in another part than its ranker.
     """
     items, popular, before = catalogue(lake), _popular(lake, hour), built_before(settings, hour)
 
-    def write(each: Deployed) -> tuple[str, EncodedItems, ArtefactContent]:
-        loaded = load_model(each.folder)
+    def write(each: Deployed) -> tuple[str, EncodedItems, ArtefactContent, str]:
+        loaded, problem = load_usable(each.folder)
         encoded = encode_items(loaded, items)
+        lost = np.flatnonzero(~np.isfinite(encoded.vectors).all(1))
+        if len(lost):
+            raise DataError(
+                f"{each.version} gives {len(lost):,} items vectors that are no numbers, the first of them "
+                f"{items['item_id'][int(lost[0])]}: take it back with `topshelf rollout abort`, or train again"
+            )
         content = artefact_content(items, popular, loaded, encoded, before, each.version, str(hour))
         artefact_id = write_artefact(settings.artefacts_path, content)
         _save_encoded(encoded, encoded_folder(settings, artefact_id))
-        return artefact_id, encoded, content
+        return artefact_id, encoded, content, problem
 
-    artefact_id, encoded, content = write(model)
+    artefact_id, encoded, content, problem = write(model)
     _write_embeddings(lake, items, encoded, model.model_id, hour)
     other = None
     if challenger is not None:
         try:
-            other = BuiltOther(write(challenger)[0], challenger.model_id)
+            made = write(challenger)
+            # One that cannot be tried as it is is not tried.
+            other = BuiltOther(None if made[3] else made[0], challenger.model_id, made[3])
         except DataError as error:
             other = BuiltOther(None, challenger.model_id, str(error))
     names = list(content.genre_names), list(content.segments)
-    result = Built(artefact_id, model.model_id, items.num_rows, *names, other)
+    result = Built(artefact_id, model.model_id, items.num_rows, *names, other, problem)
     save(settings, hour, result)
     return result
 

@@ -138,6 +138,7 @@ class Attempt:
             "tables": self.scored.versions,
             "watermark": self.watermark,
             "store": self.settings.store.kind,
+            **({"simpler": self.scored.simpler, "problem": self.scored.problem} if self.scored.problem else {}),
         }
         self.entry = {
             **first_entry(self.number, self.hour, self.leased.store_id, self.lake.version(PUBLISHED), self.now()),

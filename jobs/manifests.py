@@ -35,6 +35,8 @@ class Built:
     segments: list[str]
     """Stored rows name genres and segments by their place in these, so later artefacts only append."""
     challenger: BuiltOther | None = None
+    problem: str = ""
+    """Why a simpler order stands in for the model's ranker; empty: it does not."""
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Built:
@@ -67,6 +69,10 @@ class Scored:
     versions: dict[str, int | None]
     """Delta version of every table read."""
     challenger: Tried | None = None
+    simpler: int = 0
+    """Lists that a simpler order made, for the ranker gave no numbers or could not be loaded."""
+    problem: str = ""
+    """As in Built."""
 
     def of_champion(self) -> Scored:
         """Without what was made with the model that is being tried."""

@@ -2,57 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
-from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-import pyarrow as pa
-import torch
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, StructType
+from pyspark.sql.types import BooleanType
 
 from conf.errors import DataError
 from conf.hours import Hour
-from conf.settings import Retrieval, Settings
-from jobs.catalogue import arrays_of
+from conf.settings import Settings
 from jobs.events import window_start
 from jobs.lake import Lake
 from jobs.ledger import Ledger
-from jobs.list_rows import list_body, list_items, segments
+from jobs.list_scoring import LIST_COLUMNS, Inputs, score
 from jobs.manifests import Built, Scored, Tried, encoded_folder, save
 from jobs.registry import Model
 from jobs.tables import ITEMS, POPULARITY, PUBLISHED, RECOMMENDATIONS, USER_FEATURES
-from jobs.user_batches import filters, user_batch
-from models.encoding import EncodedItems
-from models.index import use_threads
-from models.modelfiles import load_model
-from models.scoring import Scorer
-from models.types import CandidateLists
-from stores.artefact import Artefact, load_artefact
 from stores.base import CHALLENGER, CHAMPION
 from stores.control import Control
-from stores.records import UNKNOWN_SEGMENT, body_hash, encode_body
 from stores.rollout import Rollout
-
-LIST_COLUMNS = ("user_id", "items", "embedding", "segment", "region", "maturity_limit", "body", "hash")
-LIST_SCHEMA = StructType([RECOMMENDATIONS.schema[name] for name in LIST_COLUMNS])
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a worker loads, by path: hashable, so that a process loads it once."""
-
-    artefacts: Path
-    artefact_id: str
-    encoded: Path
-    model: Path
-    retrieval: Retrieval
-    now: float
 
 
 def run(
@@ -85,22 +56,40 @@ def run(
     left = ledger.left_behind(control)
     versions = lake.versions(ITEMS, USER_FEATURES, POPULARITY, PUBLISHED)
     champion = Variant(CHAMPION, model, built.artefact_id, 0, None)
-    scored, changed = _score_variant(lake, hour, settings, champion, control.store_id, left)
-    tried = None
+    own = _score_variant(lake, hour, settings, champion, control.store_id, left)
+    tried, other = None, Counts(0, 0, 0)
     second = _challenging(challenger, built, control)
     if second is not None:
-        own = _score_variant(lake, hour, settings, second, control.store_id, left)
-        tried = Tried(second.model.model_id, second.model.version, second.artefact_id, *own)
-        scored, changed = scored + own[0], changed + own[1]
+        other = _score_variant(lake, hour, settings, second, control.store_id, left)
+        tried = Tried(second.model.model_id, second.model.version, second.artefact_id, other.scored, other.changed)
     else:
         stale = _of(hour, CHALLENGER)
         if not lake.read(RECOMMENDATIONS).where(stale).isEmpty():
             lake.delete(RECOMMENDATIONS, stale)
+    scored, changed, simpler = (sum(pair) for pair in zip(own, other, strict=True))
+    problem = built.problem or ("the ranker gave no numbers" if simpler else "")
     result = Scored(
-        model.model_id, model.version, built.artefact_id, scored, changed, scored - changed, versions, tried
+        model.model_id,
+        model.version,
+        built.artefact_id,
+        scored,
+        changed,
+        scored - changed,
+        versions,
+        tried,
+        simpler,
+        problem,
     )
     save(settings, hour, result)
     return result
+
+
+class Counts(NamedTuple):
+    """Lists scored, those of them that changed, and those that a simpler order made."""
+
+    scored: int
+    changed: int
+    simpler: int
 
 
 @dataclass(frozen=True)
@@ -136,8 +125,8 @@ def _of(hour: Hour, variant: str) -> Column:
 
 def _score_variant(
     lake: Lake, hour: Hour, settings: Settings, variant: Variant, store_id: str, left: DataFrame | None
-) -> tuple[int, int]:
-    """Score one variant and replace its partition; returns how many users were scored, and how many lists changed."""
+) -> Counts:
+    """Score one variant and replace its partition."""
     touched = None if left is None else left.where(F.col("variant") == variant.name).select("user_id")
     inputs = Inputs(
         settings.artefacts_path,
@@ -152,7 +141,8 @@ def _score_variant(
         users = users.where(F.udf(variant.rollout.prepares, BooleanType())("user_id"))
     lists = score(users, inputs).persist(StorageLevel.DISK_ONLY)
     try:
-        count = lists.count()
+        total = lists.agg(F.count("*").alias("n"), F.count_if("simpler").alias("simpler")).first()
+        assert total is not None  # an aggregate without groups has one row
         changed = _changed(lists, _live(lake, variant, store_id), hour, touched)
         where: dict[str, str | int | date] = {"date": hour.date, "hour": hour.start.hour, "variant": variant.name}
         rows = changed.withColumns(
@@ -161,7 +151,7 @@ def _score_variant(
         lake.replace(RECOMMENDATIONS, rows, where)
     finally:
         lists.unpersist()
-    return count, lake.read(RECOMMENDATIONS).where(_of(hour, variant.name)).count()
+    return Counts(total["n"], lake.read(RECOMMENDATIONS).where(_of(hour, variant.name)).count(), total["simpler"])
 
 
 def _live(lake: Lake, variant: Variant, store_id: str) -> DataFrame:
@@ -216,68 +206,3 @@ def _changed(lists: DataFrame, live: DataFrame, hour: Hour, touched: DataFrame |
     joined = _marked(lists.join(before, on="user_id", how="left"), touched)
     differs = ~F.col("hash").eqNullSafe(F.col("live_hash"))
     return joined.where(differs | F.col("touched")).select(*LIST_COLUMNS)
-
-
-def score(users: DataFrame, inputs: Inputs) -> DataFrame:
-    """One row of LIST_COLUMNS a user. The model and index are loaded once in each Python worker."""
-
-    def worker(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        artefact, scorer = _load(inputs)
-        for batch in batches:
-            for start in range(0, len(batch), inputs.retrieval.batch_users):
-                yield _score_batch(batch.slice(start, inputs.retrieval.batch_users), artefact, scorer)
-
-    return users.mapInArrow(worker, LIST_SCHEMA)
-
-
-@lru_cache(maxsize=1)
-def _load(inputs: Inputs) -> tuple[Artefact, Scorer]:
-    artefact = load_artefact(inputs.artefacts, inputs.artefact_id, verify=False)
-    catalogue = arrays_of(artefact)
-    # Spark runs a worker a core: more threads in each would only fight.
-    torch.set_num_threads(1)
-    use_threads(1)
-    scorer = Scorer(
-        load_model(inputs.model),
-        EncodedItems.load(inputs.encoded),
-        catalogue,
-        candidate_lists(artefact, inputs.retrieval),
-        inputs.retrieval,
-        inputs.now,
-    )
-    return artefact, scorer
-
-
-def candidate_lists(artefact: Artefact, retrieval: Retrieval) -> CandidateLists:
-    """The artefact's lists, cut to what retrieval takes of each."""
-    empty = np.zeros(0, np.int32)
-    by_genre = np.full((len(artefact.genre_names), retrieval.per_genre), -1, np.int32)
-    for number, name in enumerate(artefact.genre_names):
-        best = artefact.popular.get(f"genre:{name}", empty)[: retrieval.per_genre]
-        by_genre[number, : len(best)] = best
-    return CandidateLists(
-        similar=np.asarray(artefact.similar[:, : retrieval.per_watch]),
-        by_genre=by_genre,
-        trending=artefact.popular.get("trending", empty)[: retrieval.trending],
-        new=artefact.popular.get("new", empty)[: retrieval.new],
-        popular=artefact.popular["global"],
-    )
-
-
-def _score_batch(batch: pa.RecordBatch, artefact: Artefact, scorer: Scorer) -> pa.RecordBatch:
-    users = user_batch(batch, scorer.model.history)
-    lists = scorer.score(users, filters(batch, artefact))
-    named = segments(batch, artefact)
-    bodies = [list_body(batch, row, users.history[row], lists, named[row], artefact) for row in range(len(batch))]
-    encoded = [encode_body(body) for body in bodies]
-    columns = {
-        "user_id": batch.column("user_id"),
-        "items": list_items(lists, users.history, artefact),
-        "embedding": pa.array([body.vector for body in bodies], pa.binary()),
-        "segment": pa.array([None if s == UNKNOWN_SEGMENT else artefact.segments[s] for s in named], pa.string()),
-        "region": batch.column("region"),
-        "maturity_limit": batch.column("maturity_limit"),
-        "body": pa.array(encoded, pa.binary()),
-        "hash": pa.array([body_hash(body) for body in encoded], pa.string()),
-    }
-    return pa.RecordBatch.from_pydict(columns)

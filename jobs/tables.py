@@ -347,7 +347,12 @@ PUBLICATIONS = Table(
             _col("state", TEXT, "planned, loading, loaded, verified, current, retired, aborted or bad", True),
             _col("hour", TIME, "Start of the hour published", True),
             _col("store_id", TEXT, "The store it went to", True),
-            _col("manifest", TEXT, "JSON: model, artefact, Delta version of every table read, watermark, store", True),
+            _col(
+                "manifest",
+                TEXT,
+                "JSON: model, artefact, Delta versions, watermark, store; why without the ranker",
+                True,
+            ),
             _col("scored", LONG, "Users scored", True),
             _col("changed", LONG, "Lists to be written: they differ from the live ones", True),
             _col("unchanged", LONG, "Lists left as they are", True),

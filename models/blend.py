@@ -30,6 +30,9 @@ FEATURES = (
 LEARNT = FEATURES.index("learnt")
 INPUTS = ("two_tower", "item_item", "recent", "popularity", "genre")
 """Features that order candidates by themselves."""
+SIMPLER = "simpler"
+"""The order without a ranker: ranks are fused, as in Cormack, Clarke and Büttcher (2009), with little of the rest."""
+SIMPLER_WEIGHTS = {"two_tower_rank": 1.0, "item_item_rank": 1.0, "popularity": 0.05, "genre": 0.1}
 RANK_OFFSET = 10.0
 """Ranks enter as -log(RANK_OFFSET + rank): the first ones hardly differ."""
 DEPTH, SHOWN = 50, 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from conf.errors import DataError
+from models.blend import SIMPLER
 from models.context import ContextTerm
 from models.cowatch import CoWatched
 from models.encoding import Catalogue, EncodedItems, encode, read_catalogue, to_json
 from models.index import write_index
 from models.item_item import ItemItem
-from models.ranker import Ranker, RankerShape
+from models.ranker import Ranker, RankerShape, simpler_ranker
 from models.tower import TowerShape, TwoTower
 from models.types import Floats, Longs
 
@@ -124,24 +125,57 @@ def save_model(model: Model, items: pa.Table, folder: Path) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def load_model(folder: Path, verify: bool = True) -> Model:
+def load_model(folder: Path) -> Model:
     """Read a model that save_model wrote, onto the CPU, ready to score.
 
     Raises:
-        DataError: a file is missing, or differs from its SHA-256 (checked with `verify`), or of another format.
+        DataError: a file is missing, differs from its SHA-256, is of another format, or holds no numbers.
+    """
+    model, problem = load_usable(folder)
+    if problem:
+        raise DataError(problem)
+    return model
+
+
+def load_usable(folder: Path) -> tuple[Model, str]:
+    """As load_model, but a ranker that is missing or damaged is replaced by blend.simpler; why, else "".
+
+    Raises:
+        DataError: any other file is missing or damaged.
     """
     manifest = read_manifest(folder)
-    if verify:
-        for name, digest in manifest["sha256"].items():
-            if not (folder / name).exists():
-                raise DataError(f"model file {folder / name} is missing: train again, or restore the folder")
-            if _digest(folder / name) != digest:
-                raise DataError(f"model file {folder / name} differs from its SHA-256 in {MANIFEST}: train again")
+    problems = {name: _problem(folder / name, digest) for name, digest in manifest["sha256"].items()}
+    for name, problem in problems.items():
+        if problem and name != RANKER:
+            raise DataError(problem)
     tower = TwoTower(TowerShape(**_tuples(manifest["tower"])))
-    ranker = Ranker(RankerShape(**_tuples(manifest["ranker"])))
-    for module, name in ((tower, TOWER), (ranker, RANKER)):
-        module.load_state_dict(load_file(folder / name))
-        module.eval().requires_grad_(False)
+    _fill(tower, folder / TOWER)
+    shape = RankerShape(**_tuples(manifest["ranker"]))
+    ranker, lacking = Ranker(shape), problems[RANKER]
+    if not lacking:
+        _fill(ranker, folder / RANKER)
+        if not all(bool(torch.isfinite(value).all()) for value in ranker.state_dict().values()):
+            lacking = f"model file {folder / RANKER} holds weights that are no numbers: train again"
+    if not lacking:
+        return _assembled(folder, manifest, tower, ranker), ""
+    model = _assembled(folder, manifest, tower, simpler_ranker(shape))
+    return replace(model, order=SIMPLER, calibrated=False, context_term=None), lacking
+
+
+def _fill(module: nn.Module, path: Path) -> None:
+    module.load_state_dict(load_file(path))
+    module.eval().requires_grad_(False)
+
+
+def _problem(path: Path, digest: str) -> str:
+    if not path.exists():
+        return f"model file {path} is missing: train again, or restore the folder"
+    if _digest(path) != digest:
+        return f"model file {path} differs from its SHA-256 in {MANIFEST}: train again"
+    return ""
+
+
+def _assembled(folder: Path, manifest: dict[str, Any], tower: TwoTower, ranker: Ranker) -> Model:
     return Model(
         tower,
         ranker,

@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from models.blend import FEATURES
+from models.blend import FEATURES, SIMPLER_WEIGHTS
 from models.types import PROFILE_FIELDS
 
 CONTEXT_DIM = 8
@@ -161,6 +161,19 @@ class Ranker(nn.Module):
     def context_vectors(self, features: Tensor) -> Tensor:
         """v(i), (…, CONTEXT_DIM), of context.context_features (…, 2 G)."""
         return features @ self.context_item.T
+
+
+def simpler_ranker(shape: RankerShape) -> Ranker:
+    """What stands in for a ranker that cannot be used: it orders by blend.SIMPLER_WEIGHTS and has learnt nothing."""
+    ranker = Ranker(shape)
+    with torch.no_grad():
+        for value in ranker.state_dict().values():
+            value.zero_()
+        ranker.calibration[0] = 1.0
+        for name, weight in SIMPLER_WEIGHTS.items():
+            ranker.blend[FEATURES.index(name)] = weight
+    ranker.eval().requires_grad_(False)
+    return ranker
 
 
 def genre_shares(history: Tensor, genres: Tensor) -> Tensor:

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 from conf.settings import Retrieval
 from models.batches import profile_numbers
-from models.blend import LEARNT, RANK_OFFSET
+from models.blend import FEATURES, LEARNT, RANK_OFFSET, SIMPLER_WEIGHTS
 from models.encoding import EncodedItems, popularity_features
 from models.item_item import ItemScores
 from models.modelfiles import Model
 from models.ranker import UserSide, genre_shares
-from models.types import Floats, Ints, UserBatch
+from models.types import Bools, Floats, Ints, UserBatch
 
 RANKED_TOGETHER = 16
 """Users whose candidates go through the ranker at once: their activations fit the processor's cache."""
@@ -52,12 +52,14 @@ class Ranking:
         history = torch.from_numpy(users.history.astype(np.int64))
         profile = torch.from_numpy(profile_numbers(users.profile, self.model.vocabularies))
         watches = torch.from_numpy(users.watches)
-        vectors = self.model.tower.users(self.inputs, history, profile, watches)
+        # A vector that is none says nothing, as that of a user who did nothing.
+        vectors = torch.nan_to_num(self.model.tower.users(self.inputs, history, profile, watches), 0.0, 0.0, 0.0)
         side = UserSide(vectors, genre_shares(history, self.genres), profile, watches)
         return Known(users.history, side, self.item_scores.scores(users.history))
 
-    def logits(self, known: Known, item_no: Ints) -> Floats:
-        """(B, C) calibrated logits of the candidates item_no (B, C), out of any context."""
+    def logits(self, known: Known, item_no: Ints) -> tuple[Floats, Bools]:
+        """(B, C) calibrated logits of the candidates item_no (B, C), out of any context; (B,) where those would not be
+        numbers, and are of the simpler order."""
         ranker = self.model.ranker
         scale, shift = ranker.calibration.tolist()
         features, weights = self._plain(known, item_no), ranker.blend
@@ -67,7 +69,11 @@ class Ranking:
             logits += features[..., place] * weights[place]
         if weights[LEARNT] != 0:
             logits += weights[LEARNT] * self._learnt_of_head(known, item_no, logits)
-        return np.asarray((logits * scale + shift).numpy(), np.float32)
+        logits = logits * scale + shift
+        lost = ~torch.isfinite(logits).all(1)
+        if lost.any():
+            logits[lost] = _simpler(features[lost])
+        return np.asarray(logits.numpy(), np.float32), np.asarray(lost.numpy(), bool)
 
     def features(self, known: Known, item_no: Ints) -> Floats:
         """(B, C, F) all of blend.FEATURES of the candidates item_no (B, C)."""
@@ -121,6 +127,12 @@ class Ranking:
             match = torch.bmm(genres, side.genres[rows, :, None])[..., 0]
             parts.append(ranker.learnt((half[rows], product[rows]), (item_half, item_product), dot, match))
         return torch.cat(parts)
+
+
+def _simpler(features: Tensor) -> Tensor:
+    """(B, C) by blend.SIMPLER_WEIGHTS; features that are no numbers count as 0."""
+    known = torch.nan_to_num(features, 0.0, 0.0, 0.0)
+    return torch.stack([known[..., FEATURES.index(name)] * by for name, by in SIMPLER_WEIGHTS.items()]).sum(0)
 
 
 def _slots(item_no: Ints) -> Tensor:

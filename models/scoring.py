@@ -22,6 +22,7 @@ from models.modelfiles import Model, load_model
 from models.ranking import Known, Ranking
 from models.types import (
     LOGIT_GRID,
+    Bools,
     Bytes,
     CandidateLists,
     CatalogueArrays,
@@ -99,15 +100,15 @@ class Scorer:
             absent = ~(numbers == own).any(1)
             numbers[absent, -1] = own[absent, 0]
             place = (numbers == own).argmax(1)
-            parts.append(self.ranking.logits(known, numbers)[np.arange(len(numbers)), place])
+            parts.append(self.ranking.logits(known, numbers)[0][np.arange(len(numbers)), place])
         return np.concatenate(parts)[: len(users)]
 
     @torch.inference_mode()
-    def _batch(self, users: UserBatch, filters: Filters) -> tuple[Ints, Ints, Bytes, Bytes, Floats]:
+    def _batch(self, users: UserBatch, filters: Filters) -> tuple[Ints, Ints, Bytes, Bytes, Floats, Bools]:
         known = self.ranking.known(users)
         keys = self._candidates(known, filters)
         item_no = candidates.items_of(keys)
-        logit_q = self._grid(known, item_no)
+        logit_q, simpler = self._grid(known, item_no)
         rows = self._cut(item_no, logit_q)
         picked = candidates.unpack(np.take_along_axis(keys, rows, 1))
         there = picked.item_no >= 0
@@ -117,6 +118,7 @@ class Scorer:
             np.where(there, picked.source, 0).astype(np.uint8),
             np.where(there, picked.anchor, NO_ANCHOR).astype(np.uint8),
             known.side.vectors.numpy(),
+            simpler,
         )
 
     def _candidates(self, known: Known, filters: Filters) -> Longs:
@@ -165,10 +167,10 @@ class Scorer:
             good &= seen[place] != keys
         return good
 
-    def _grid(self, known: Known, items: Ints) -> Ints:
-        """(B, C) logits in whole steps of 1 / LOGIT_GRID."""
-        logits = np.clip(self.ranking.logits(known, items), -LOGIT_LIMIT, LOGIT_LIMIT)
-        return np.rint(logits * LOGIT_GRID).astype(np.int32)
+    def _grid(self, known: Known, items: Ints) -> tuple[Ints, Bools]:
+        """(B, C) logits in whole steps of 1 / LOGIT_GRID; (B,) where they are of the simpler order."""
+        logits, simpler = self.ranking.logits(known, items)
+        return np.rint(np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT) * LOGIT_GRID).astype(np.int32), simpler
 
     def _cut(self, item_no: Ints, logit_q: Ints) -> Longs:
         """(B, list_size) places of the items kept, best first: no primary genre above its share while others last."""

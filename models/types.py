@@ -87,6 +87,8 @@ class Filters:
 class ScoredLists:
     """item_no (B, L) -1 padded, logit_q (B, L) in steps of 1/4096, source and anchor (B, L), vectors (B, d).
 
+    simpler (B,): whose candidates the ranker gave no numbers, so that blend.SIMPLER_WEIGHTS ordered them.
+
     anchor: for SIMILAR how many watches back the anchor lies (0 the newest), for GENRE the genre number, else 31.
     """
 
@@ -95,3 +97,4 @@ class ScoredLists:
     source: Bytes
     anchor: Bytes
     vectors: Floats
+    simpler: Bools

@@ -158,7 +158,7 @@ def scale_of(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n,) what `nearest` multiplies the products of items with: they count by the square root of their length.
 
     At their full length popular items come first whatever a user did; at none, popularity says nothing. Measured on
-    new users (docs/relevance.md).
+    new users (docs/cold.md).
     """
     return np.asarray(1 / np.sqrt(np.maximum(np.linalg.norm(vectors, axis=1), 1e-6)), np.float32)
 

@@ -17,8 +17,8 @@ from bench.relevance.splits import Split
 from conf.hours import Hour
 from jobs import manifests
 from jobs.catalogue import arrays_of
+from jobs.list_scoring import candidate_lists
 from jobs.scan import readable
-from jobs.score import candidate_lists
 from jobs.tables import USER_FEATURES
 from jobs.user_batches import filters, user_batch
 from models.encoding import EncodedItems

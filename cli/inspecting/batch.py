@@ -19,13 +19,13 @@ from conf.settings import Settings
 from conf.vocabulary import NO_ANCHOR, NO_GENRE, Source
 from jobs.catalogue import arrays_of
 from jobs.events import window_start
+from jobs.list_scoring import Inputs, candidate_lists
 from jobs.manifests import encoded_folder, scored
-from jobs.score import Inputs, candidate_lists
 from jobs.user_batches import filters, user_batch
 from models.candidates import MAX_GENRES
 from models.encoding import EncodedItems
 from models.index import use_threads
-from models.modelfiles import load_model
+from models.modelfiles import load_usable
 from models.types import Filters
 from serving.lookup import Known
 from serving.snapshot import Snapshot
@@ -90,7 +90,7 @@ def _load(inputs: Inputs) -> StagedScorer:
     catalogue = arrays_of(artefact)
     encoded = EncodedItems.load(inputs.encoded)
     lists = candidate_lists(artefact, inputs.retrieval)
-    return StagedScorer(load_model(inputs.model), encoded, catalogue, lists, inputs.retrieval, inputs.now)
+    return StagedScorer(load_usable(inputs.model)[0], encoded, catalogue, lists, inputs.retrieval, inputs.now)
 
 
 def _list(settings: Settings, known: Known, stages: Stages, hour: Hour, last_active: datetime | None) -> Step:

@@ -59,13 +59,13 @@ class StagedScorer(Scorer):
         near = self.nearest(known, filters)
         keys = self._candidates(known, filters)
         numbers = candidates.items_of(keys)
-        logit_q = self._grid(known, numbers)
+        logit_q, _ = self._grid(known, numbers)
         place = _place(numbers[0], item_no)
         if place is None:
             # In the stead of another one, for the same product of another shape differs in its last bits.
             instead = numbers.copy()
             instead[0, -1] = item_no
-            own = int(self._grid(known, instead)[0, -1])
+            own = int(self._grid(known, instead)[0][0, -1])
         else:
             own = int(logit_q[0, place])
         there = numbers[0] >= 0

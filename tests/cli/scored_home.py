@@ -19,8 +19,8 @@ from conf.hours import Hour
 from conf.loading import load
 from conf.settings import Settings
 from jobs.artefact import artefact_content
+from jobs.list_scoring import Inputs, score_batch
 from jobs.manifests import Scored, encoded_folder, save
-from jobs.score import Inputs, _score_batch
 from jobs.tables import ITEMS, USER_FEATURES, USERS
 from models.cowatch import CoWatched
 from models.item_item import ItemItem
@@ -107,7 +107,7 @@ def make(home: Path) -> Settings:
     inputs = Inputs(settings.artefacts_path, artefact_id, encoded_folder(settings, artefact_id),
                     settings.models_path / "model", settings.retrieval, HOUR.end.timestamp())  # fmt: skip
     named = pa.RecordBatch.from_arrays([pa.array(["ann"]), *row.columns], ["user_id", *row.schema.names])
-    lists = _score_batch(named, load_artefact(settings.artefacts_path, artefact_id), _load(inputs))
+    lists = score_batch(named, load_artefact(settings.artefacts_path, artefact_id), _load(inputs))
     _publish(settings, artefact_id, lists["body"][0].as_py())
     return settings
 

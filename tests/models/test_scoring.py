@@ -1,3 +1,5 @@
+import copy
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -6,10 +8,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from conf.errors import DataError
 from conf.vocabulary import EVERYWHERE, NO_ANCHOR, Source
 from models import rerank
+from models.blend import LEARNT
 from models.measuring import counted_lists, genre_weights, open_catalogue
-from models.modelfiles import encode_items, load_model
+from models.modelfiles import RANKER, TOWER, encode_items, load_model, load_usable, save_model
 from models.scoring import Scorer
 from models.types import CandidateLists, Filters, UserBatch
 from tests.models.blocks import BLOCK, PROFILE, block_of
@@ -166,3 +170,52 @@ def test_nobody_gets_what_they_may_not_see(model, encoded, lists, small, histori
         assert allowed[got].all()
         assert len(set(got)) == len(got)
         assert len(got) == min(10, allowed.sum())
+
+
+def test_without_numbers_from_the_ranker_a_simpler_order_makes_the_lists_and_they_say_so(
+    model, encoded, lists, small, world
+):
+    histories = [[0, 1, 2], [20, 21, 22]]
+    half = encoded.half.copy()
+    half[:5] = np.nan  # of items that only the first user's block has
+    broken = replace(model, ranker=copy.deepcopy(model.ranker))
+    broken.ranker.blend[LEARNT] = 1.0
+    scorer = Scorer(broken, replace(encoded, half=half), open_catalogue(encoded.genres), lists, small.retrieval, NOW)
+    found = scorer.score(users_of(histories), filters_of(histories, encoded))
+    assert found.simpler[0]
+    assert {block_of(item) for item in found.item_no[0]} == {0}
+    assert (np.diff(found.logit_q, axis=1) <= 0).all()
+
+
+@pytest.mark.parametrize("damage", ["missing", "other bytes", "no numbers"])
+def test_a_ranker_that_cannot_be_used_is_replaced(damage, trained, world, small, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "model")
+    whole = load_model(folder)
+    if damage == "missing":
+        (folder / RANKER).unlink()
+    elif damage == "other bytes":
+        (folder / RANKER).write_bytes(b"nothing")
+    else:
+        whole.ranker.last.weight.fill_(float("nan"))
+        folder = tmp_path / "again"
+        save_model(whole, world.items, folder)
+    with pytest.raises(DataError, match=RANKER):
+        load_model(folder)
+    model, problem = load_usable(folder)
+    assert RANKER in problem
+    assert (model.order, model.calibrated) == ("simpler", False)
+    encoded = encode_items(model, world.items)
+    assert np.isfinite(encoded.context).all()
+    lists = counted_lists(encoded.vectors, encoded.genres, np.arange(ITEMS, 0, -1), model.item_item.near, small)
+    histories = [[0, 1, 2], [20, 21, 22]]
+    found = Scorer(model, encoded, open_catalogue(encoded.genres), lists, small.retrieval, NOW).score(
+        users_of(histories), filters_of(histories, encoded)
+    )
+    assert [{block_of(item) for item in row} for row in found.item_no] == [{0}, {1}]
+
+
+def test_no_other_file_of_a_model_is_done_without(trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "model")
+    (folder / TOWER).unlink()
+    with pytest.raises(DataError, match=TOWER):
+        load_usable(folder)
