@@ -12,6 +12,8 @@ from conf.errors import DataError
 from conf.settings import Settings
 from jobs.registry import HEADLINE, Model
 from models import promotion
+from models.batches import ExampleSource
+from models.calibration import read_shown
 from models.measuring import Trial
 from models.modelfiles import encode_items, load_model
 from models.promotion import Finding
@@ -30,7 +32,12 @@ class Verdict:
 
 
 def judge(
-    champion: Model | None, challenger: Model, report: TrainReport, items: pa.Table, settings: Settings
+    champion: Model | None,
+    challenger: Model,
+    report: TrainReport,
+    items: pa.Table,
+    source: ExampleSource,
+    settings: Settings,
 ) -> Verdict:
     """Compare the two on the challenger's hold-out, or where the champion has learnt from that, by what was measured
     of the champion on its own.
@@ -48,9 +55,13 @@ def judge(
         model = load_model(champion.folder)
     except DataError as error:
         return Verdict((), f"{champion.version} cannot be compared with: {error}")
-    ranked = Trial(model, encode_items(model, items), items, settings).ranked(report.held.cases)
-    limits = settings.promotion
+    encoded = encode_items(model, items)
+    trial, limits = Trial(model, encoded, items, settings), settings.promotion
+    ranked = trial.ranked(report.held.cases)
     findings = promotion.compare(ranked, report.held, limits.max_drop, limits.tolerance, limits.min_users)
+    if model.calibrated and report.held.shown is not None:
+        shown = read_shown(trial, source, "holdout", encoded.context)
+        findings += promotion.compare_calibration(shown, report.held.shown, limits.tolerance)
     return Verdict(
         tuple(promotion.refused(findings)), f"beside {champion.version} on {len(ranked):,} held-out users", findings
     )

@@ -19,7 +19,8 @@ from conf.settings import Settings
 from jobs.lake import Lake
 from jobs.outcomes import MOMENTS, Lift, lift
 from jobs.registry import DEPLOYED, VALIDATING, Model, Registry
-from jobs.tables import OUTCOMES, PUBLISHED
+from jobs.shadow import TOP, compared, estimated_clicks
+from jobs.tables import OUTCOMES
 from stores.base import CHALLENGER, CHAMPION, Store
 from stores.changing import change_control
 from stores.control import Control
@@ -28,7 +29,6 @@ from stores.rollout import ABORTED, HELD, RUNNING, Rollout
 SHADOW = "shadow"
 SHARP_AT = 0.05
 """The change of a rate for which intervals are made to be narrowest."""
-TOP = 20
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def decide(lake: Lake, rollout: Rollout, control: Control, hour: Hour, settings:
     began = datetime.fromisoformat(rollout.since)
     hours = max((hour.end - began) / timedelta(hours=1), 0.0)
     if rollout.step == 0:
-        return _of_shadow(lake, rollout, control, hours, settings)
+        return _of_shadow(lake, hour, rollout, control, hours, settings)
     if rollout.complete:  # there is nobody left to compare with
         lasted = f"{hours:.0f} of {settings.rollout.step_hours} hours with all users"
         return Decision("advance" if hours >= settings.rollout.step_hours else "wait", lasted, {})
@@ -202,13 +202,16 @@ def _lift(lake: Lake, began: datetime, settings: Settings) -> Lift | None:
     return lift([row.asDict() for row in rows], CHALLENGER, CHAMPION, limits.alpha, SHARP_AT)
 
 
-def _of_shadow(lake: Lake, rollout: Rollout, control: Control, hours: float, settings: Settings) -> Decision:
-    """By the lists alone: nobody has seen them."""
+def _of_shadow(
+    lake: Lake, hour: Hour, rollout: Rollout, control: Control, hours: float, settings: Settings
+) -> Decision:
+    """By the lists alone: nobody has seen them. What the log says of clicks on them is told, and decides nothing."""
     made = control.generation()
     if made is None or made.challenger is None or made.challenger.model_id != rollout.model_id:
         return Decision("wait", "its first lists come with the next publication", {})
     evidence = compared(lake, made.challenger.since, control.store_id)
     evidence["hours"] = round(hours, 2)
+    evidence |= estimated_clicks(lake, hour, made.challenger.since, control.store_id)
     said = (
         f"{evidence['lists']:,} lists have {evidence['overlap']:.0%} of the champion's first {TOP}, "
         f"mean score {evidence['score']:.3f} instead of {evidence['champion_score']:.3f}"
@@ -218,23 +221,3 @@ def _of_shadow(lake: Lake, rollout: Rollout, control: Control, hours: float, set
     if rollout.state == HELD or hours < settings.rollout.shadow_hours or not evidence["lists"]:
         return Decision("wait", f"{hours:.0f} of {settings.rollout.shadow_hours} hours; {said}", evidence)
     return Decision("advance", said, evidence)
-
-
-def compared(lake: Lake, since: int, store_id: str) -> dict[str, Any]:
-    """How the challenger's lists since a generation differ from the champion's lists of the same users."""
-    live = lake.read(PUBLISHED).where(F.col("store_id") == store_id)
-    first = F.slice("items.item_no", 1, TOP)
-    score = F.aggregate(F.slice("items.score", 1, TOP), F.lit(0.0), lambda a, b: a + b) / F.size(first)
-    new = live.where((F.col("variant") == CHALLENGER) & (F.col("generation") >= since) & (F.size("items") > 0))
-    old = live.where((F.col("variant") == CHAMPION) & (F.size("items") > 0))
-    pairs = new.select("user_id", first.alias("new"), score.alias("new_score")).join(
-        old.select("user_id", first.alias("old"), score.alias("old_score")), on="user_id"
-    )
-    row = pairs.agg(
-        F.count("*").alias("lists"),
-        F.avg(F.size(F.array_intersect("new", "old")) / F.size("old")).alias("overlap"),
-        F.avg("new_score").alias("score"),
-        F.avg("old_score").alias("champion_score"),
-    ).first()
-    assert row is not None  # an aggregate without groups has one row
-    return {name: value if name == "lists" else float(value or 0.0) for name, value in row.asDict().items()}

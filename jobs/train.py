@@ -46,8 +46,9 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     registry, items = Registry(lake, settings), catalogue(lake)
     registry.begin_training(folder.name, cut, now)
+    source = StoredExamples(lake.path(TRAINING_EXAMPLES), day)
     report = train(
-        StoredExamples(lake.path(TRAINING_EXAMPLES), day),
+        source,
         items,
         examples.holdout(lake, cut, settings),
         settings,
@@ -71,13 +72,13 @@ def run(
         return Result(known, report, Verdict((), f"it was trained before and is {known.status}"))
     trained = Model(model_id, "", final, cut, metrics, report.sha256)
     model = registry.add(trained, now, f"trained on events before {cut:%Y-%m-%d %H:%M}")
-    verdict = judge(champion, model, report, items, settings)
+    verdict = judge(champion, model, report, items, source, settings)
     if verdict.reasons:
         registry.retire(model, now, "refused: " + "; ".join(verdict.reasons), _evidence(verdict))
     elif champion is None or not settings.rollout.steps or settings.data.profile == "historical":
-        registry.deploy(model, now, f"passed {verdict.text}")
+        registry.deploy(model, now, f"passed: {verdict.text}")
     else:
-        registry.note(model, VALIDATING, 0, now, f"passed {verdict.text}", _evidence(verdict))
+        registry.note(model, VALIDATING, 0, now, f"passed: {verdict.text}", _evidence(verdict))
     return Result(model, report, verdict)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +21,26 @@ MIN_SHOWN = 200
 """Impressions, and a tenth of them of either label, that a calibration needs."""
 
 
+BINS = 10
+"""Of as many impressions each, for the calibration error."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """m impressions: logits and labels (m,), and weights (m,), for how many impressions each stands."""
+
+    logits: Floats
+    labels: Floats
+    weights: Floats
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def probabilities(self) -> Floats:
+        return np.asarray(1 / (1 + np.exp(-np.clip(self.logits.astype(np.float64), -60, 60))))
+
+
 @torch.no_grad()
 def calibrate(trial: Trial, source: ExampleSource, pool: Pool | None, context: Floats) -> bool:
     """Set ranker.calibration from the impressions of split valid; False where there are too few, or no signal.
@@ -31,15 +52,8 @@ def calibrate(trial: Trial, source: ExampleSource, pool: Pool | None, context: F
     first item of a list lies at TYPICAL_BEST on average over `pool`.
     """
     ranker = trial.model.ranker
-    logits, labels, weights = [], [], []
-    for shown in _shown(trial, source):
-        listed = trial.scorer.logit_of(*as_they_stood(trial, shown), shown.item_no.astype(np.int32))
-        rows = ranker.context_rows(*(torch.from_numpy(number) for number in contexts_of(shown)))
-        added = (rows * torch.from_numpy(context[shown.item_no])).sum(1)
-        logits.append(listed.astype(np.float64) + added.double().numpy())
-        labels.append(shown.label)
-        weights.append(shown.weight)
-    fitted = platt(*(np.concatenate(parts) for parts in (logits, labels, weights))) if logits else None
+    shown = read_shown(trial, source, "valid", context)
+    fitted = platt(shown.logits, shown.labels, shown.weights)
     if fitted:
         ranker.calibration.copy_(torch.tensor(fitted))
         return True
@@ -49,10 +63,39 @@ def calibrate(trial: Trial, source: ExampleSource, pool: Pool | None, context: F
     return False
 
 
-def _shown(trial: Trial, source: ExampleSource) -> Iterator[Examples]:
-    """The first MAX_SHOWN impressions of split valid, a batch of users at a time."""
+@torch.no_grad()
+def read_shown(trial: Trial, source: ExampleSource, split: str, context: Floats) -> Shown:
+    """The first MAX_SHOWN impressions of a split, with what the model would have given each at position 0.
+
+    context (n, C): v(i) in the scale of the model's logits.
+    """
+    parts = []
+    for shown in _impressions(trial, source, split):
+        listed = trial.scorer.logit_of(*as_they_stood(trial, shown), shown.item_no.astype(np.int32))
+        rows = trial.model.ranker.context_rows(*(torch.from_numpy(number) for number in contexts_of(shown)))
+        added = (rows * torch.from_numpy(context[shown.item_no])).sum(1)
+        parts.append((listed.astype(np.float64) + added.double().numpy(), shown.label, shown.weight))
+    if not parts:
+        return Shown(*(np.zeros(0, np.float32) for _ in range(3)))
+    return Shown(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def calibration_error(shown: Shown, rows: Longs | None = None) -> float:
+    """Expected calibration error: how far what was predicted and what was watched lie apart, over BINS bins of as many
+    impressions each, weighted (Naeini, Cooper and Hauskrecht, 2015). rows: those of them that count, repeated or not.
+    """
+    predicted, labels, weights = shown.probabilities, shown.labels.astype(np.float64), shown.weights.astype(np.float64)
+    chosen = np.arange(len(shown)) if rows is None else rows
+    ordered = chosen[np.argsort(predicted[chosen], kind="stable")]
+    starts = np.arange(BINS) * len(ordered) // BINS
+    sums = [np.add.reduceat(values[ordered] * weights[ordered], starts) for values in (predicted, labels)]
+    return float(np.abs(sums[0] - sums[1]).sum() / weights[ordered].sum())
+
+
+def _impressions(trial: Trial, source: ExampleSource, split: str) -> Iterator[Examples]:
+    """A batch of users at a time."""
     left, size = MAX_SHOWN, trial.settings.retrieval.batch_users
-    for batch in source.batches(["valid"]):
+    for batch in source.batches([split]):
         whole = decode(batch, trial.model.vocabularies, trial.settings.training.history)
         shown = whole.take(whole.impression)
         shown = shown.take(slice(0, left))

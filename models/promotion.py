@@ -8,24 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.calibration import MIN_SHOWN, Shown, calibration_error
 from models.evaluation import Cases
 from models.metrics import coverage, hits_at, mrr_at_k, ndcg_at_k, recall_at_k
 from models.types import Bools, Ints, Longs
 
 K = 20
 EVERYBODY = "all users"
+CALIBRATION = "calibration error"
 NEW_USERS = 5
 """A user with at most so many watches counts as new."""
 NEW_ITEMS = 20
 """An item with fewer positives counts as new."""
 MOST_VALUES = 12
 """Regions and age bands that are judged, those of the most users first."""
+DRAWS = 200
 _Z = 1.96
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One measure in one segment. low, high: 95% interval of challenger - champion over users, paired."""
+    """One measure in one segment. low, high: 95% interval of challenger - champion over users, paired.
+
+    users: of calibration, impressions.
+    """
 
     measure: str
     segment: str
@@ -38,9 +44,10 @@ class Finding:
 
     @property
     def text(self) -> str:
+        counted = "impressions" if self.measure == CALIBRATION else "users"
         return (
             f"{self.measure} of {self.segment}: {self.challenger:.4f} instead of {self.champion:.4f} "
-            f"({self.low:+.4f} to {self.high:+.4f}, {self.users:,} users)"
+            f"({self.low:+.4f} to {self.high:+.4f}, {self.users:,} {counted})"
         )
 
 
@@ -49,12 +56,13 @@ class Held:
     """A hold-out and what a model made of it.
 
     ranked (B, L): item_no, best first, -1 padded; cases: the B users; positives (n,): of each item before the
-    hold-out.
+    hold-out; shown: its impressions, None where the model's scores are no probabilities.
     """
 
     ranked: Ints
     cases: Cases
     positives: Longs
+    shown: Shown | None = None
 
 
 def compare(champion: Ints, challenger: Held, max_drop: float, tolerance: float, min_users: int) -> tuple[Finding, ...]:
@@ -86,6 +94,24 @@ def compare(champion: Ints, challenger: Held, max_drop: float, tolerance: float,
         Finding(f"coverage@{K}", EVERYBODY, len(cases), before, after, after - before, after - before, after >= worst)
     )
     return tuple(found)
+
+
+def compare_calibration(champion: Shown, challenger: Shown, tolerance: float) -> tuple[Finding, ...]:
+    """Judge how far probabilities are from what was watched, on the same impressions; nothing where those are few.
+
+    Fails where the error grew by more than `tolerance` of what was watched, and 95% of DRAWS bootstrap samples of the
+    impressions say that it grew.
+    """
+    if len(champion) < MIN_SHOWN or len(champion) != len(challenger):
+        return ()
+    before, after = calibration_error(champion), calibration_error(challenger)
+    rng = np.random.default_rng(len(champion))
+    draws = (rng.integers(0, len(champion), len(champion)) for _ in range(DRAWS))
+    grown = [calibration_error(challenger, rows) - calibration_error(champion, rows) for rows in draws]
+    low, high = (float(np.quantile(grown, share)) for share in (0.025, 0.975))
+    watched = float(np.average(champion.labels, weights=champion.weights))
+    passed = low <= 0 or after - before <= tolerance * watched
+    return (Finding(CALIBRATION, "all impressions", len(champion), before, after, low, high, passed),)
 
 
 def refused(findings: Sequence[Finding]) -> list[str]:

@@ -20,7 +20,7 @@ from models import content
 from models.batches import ExampleSource, Survey, survey
 from models.blend import FEATURES
 from models.blend import judge as judge_order
-from models.calibration import calibrate
+from models.calibration import MIN_SHOWN, calibrate, calibration_error, read_shown
 from models.encoding import Catalogue, context_vectors, encode, read_catalogue, to_json
 from models.evaluation import Cases, holdout_cases, measure, valid_cases
 from models.fit_context import Habits, choose_context
@@ -35,7 +35,7 @@ from models.placement import Placed, place_by_content
 from models.promotion import Held
 from models.ranker import Ranker
 from models.tower import TwoTower
-from models.types import Floats, Ints
+from models.types import Floats
 
 PAST, ALL = ("train",), ("train", "valid", "holdout")
 JUDGED = 2000
@@ -111,7 +111,7 @@ def train(
         valid = valid_cases(source, settings.training.history, settings.training.holdout_users)
         fitted, found = _fit(work, PAST, past, valid, None)
         cases = holdout_cases(holdout, settings.training.history, settings.training.holdout_users)
-        model, metrics, ranked = _settled(work, _model(work, fitted, past), past, valid, cases)
+        model, metrics, held = _settled(work, _model(work, fitted, past), past, valid, cases)
 
         everything = survey(source, ALL, len(work.catalogue))
         last, _ = _fit(work, ALL, everything, None, found)
@@ -128,9 +128,7 @@ def train(
             _habits(work, ALL, everything, final.ranker).give(final.ranker, final.context_term)
         digest = save_model(final, items, out_dir)
     shutil.rmtree(work.folder, ignore_errors=True)
-    return TrainReport(
-        metrics, work.curves, model.calibrated, work.seconds, digest, Held(ranked, cases, past.positives)
-    )
+    return TrainReport(metrics, work.curves, model.calibrated, work.seconds, digest, held)
 
 
 class _Models(NamedTuple):
@@ -208,8 +206,9 @@ def _model(work: _Work, fitted: _Models, seen: Survey) -> Model:
 
 def _settled(
     work: _Work, model: Model, seen: Survey, valid: Cases, cases: Cases
-) -> tuple[Model, dict[str, float], Ints]:
-    """The model with the order and the context term that validation chose, calibrated; hold-out metrics and lists."""
+) -> tuple[Model, dict[str, float], Held]:
+    """The model with the order and the context term that validation chose, calibrated; of the hold-out its metrics, and
+    what the model made of it."""
     clock = time.monotonic()
     trial = Trial(model, encode(model.tower, model.ranker, work.catalogue, model.positives), work.items, work.settings)
     pool = trial.pool(next(valid.chunks(JUDGED))) if len(valid) else None
@@ -234,8 +233,13 @@ def _settled(
     ranked = trial.ranked(cases)
     metrics |= _measure(work, trial.model, seen, cases)
     metrics |= summary(ranked, cases.relevant, "lists") if len(cases) else {}
+    shown = None
+    if calibrated:
+        context = context_vectors(model.ranker, work.catalogue) * float(model.ranker.calibration[0])
+        shown = read_shown(trial, work.source, "holdout", context)
+        metrics |= {"shown.calibration_error": calibration_error(shown)} if len(shown) >= MIN_SHOWN else {}
     _took(work, "measure", clock)
-    return model, metrics, ranked
+    return model, metrics, Held(ranked, cases, seen.positives, shown)
 
 
 def _habits(work: _Work, splits: Collection[str], seen: Survey, ranker: Ranker) -> Habits:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.calibration import MIN_SHOWN, platt
+from models.calibration import MIN_SHOWN, Shown, calibration_error, platt
 
 RNG = np.random.default_rng(3)
 
@@ -32,3 +32,11 @@ def test_there_is_no_fit_without_enough_data_or_without_a_signal() -> None:
     assert platt(np.zeros(5_000), np.zeros(5_000, np.float32), np.ones(5_000)) is None
     logits, labels = shown(5_000, -0.5, 0.0)
     assert platt(logits, labels, np.ones(len(logits))) is None
+
+
+def test_the_error_is_how_far_predictions_lie_from_what_was_watched() -> None:
+    logits, labels = shown(100_000, 1.0, 0.0)
+    weights = np.ones(len(logits))
+    assert calibration_error(Shown(logits, labels, weights)) < 0.01
+    everything = np.ones(len(logits))
+    assert calibration_error(Shown(np.zeros(len(logits)), everything, weights)) == pytest.approx(0.5)

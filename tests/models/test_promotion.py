@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.calibration import Shown
 from models.evaluation import Cases
-from models.promotion import EVERYBODY, Held, compare, refused
+from models.promotion import EVERYBODY, Held, compare, compare_calibration, refused
 from models.types import UserBatch
 
 USERS = 60
@@ -76,3 +77,18 @@ def test_lists_of_few_items_are_refused(cases):
     wide = np.arange(USERS * 20, dtype=np.int32).reshape(USERS, 20) + 1
     held = Held(lists(20), cases, np.full(USERS * 20 + 1, 100))
     assert any("coverage@20" in reason for reason in refused(compare(wide, held, 0.1, 0.02, 5)))
+
+
+def test_probabilities_that_have_become_wrong_are_refused():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(-2, 1, 4000)
+    labels = (rng.random(4000) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+    right, high, noisy = (Shown(logits + by, labels, np.ones(4000)) for by in (0.0, 1.0, rng.normal(0, 0.02, 4000)))
+    assert refused(compare_calibration(right, right, 0.02)) == refused(compare_calibration(high, right, 0.02)) == []
+    assert refused(compare_calibration(right, noisy, 0.02)) == []
+    reasons = refused(compare_calibration(right, high, 0.02))
+    assert len(reasons) == 1
+    assert reasons[0].startswith("calibration error of all impressions: 0.1")
+    assert reasons[0].endswith("4,000 impressions)")
+    few = Shown(logits[:50], labels[:50], np.ones(50))
+    assert compare_calibration(few, few, 0.02) == ()
