@@ -15,6 +15,7 @@ from conf.errors import ConfigError
 from conf.hours import Hour
 from conf.settings import Settings
 from dagster_project.build import DAILY, HOURLY, build
+from dagster_project.launcher import PROCESS_TAG, process_tag
 from jobs import manifests, train
 from jobs.lake import Lake
 from jobs.registry import Registry
@@ -28,6 +29,12 @@ telemetry:
   enabled: false
 nux:
   enabled: false
+run_launcher:
+  module: dagster_project.launcher
+  class: LocalRunLauncher
+run_monitoring:
+  enabled: true
+  poll_interval_seconds: 30
 concurrency:
   pools:
     granularity: run
@@ -99,12 +106,12 @@ def run_hour(
                 definitions,
                 DAILY,
                 wanted.day_key,
-                {HOUR_TAG: wanted.key, TERMINAL_TAG: "true"},
+                {HOUR_TAG: wanted.key, TERMINAL_TAG: "true", PROCESS_TAG: process_tag()},
                 instance,
                 summary,
                 report,
             )
-        tags = {TERMINAL_TAG: "true"} | ({REPUBLISH_TAG: "true"} if republish else {})
+        tags = {TERMINAL_TAG: "true", PROCESS_TAG: process_tag()} | ({REPUBLISH_TAG: "true"} if republish else {})
         _run_job(definitions, HOURLY, wanted.key, tags, instance, summary, report)
     summary.metrics = Registry(lake, settings).need_deployed().metrics
     _count(settings, summary)
