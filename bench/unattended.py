@@ -7,8 +7,8 @@
 Simulated users visit the real service hour by hour. A sensor asks the daemon for each hour once the one before is
 published, and for a training at midnight. On the way: the daemon and its run are killed for three hours; events arrive
 five hours late; a generation fails its gate; an operator marks a published one as bad; the second night's training
-makes a model that is worth nothing. Prints a line for each hour to standard error, and at the end what came of each fault as
-JSON lines; the exit code is 1 where something is not as it must be.
+makes a model that is worth nothing. Prints a line for each hour to standard error, at the end what came of each fault,
+and JSON lines; the exit code is 1 where something is not as it must be.
 """
 
 from __future__ import annotations
@@ -224,9 +224,8 @@ class Trial:
         for name, (found, wanted) in checks.items():
             progress(f"{'as it must' if found == wanted else 'WRONG'}: {name}: {found}, wanted {wanted}")
         for row in lake.read(ROLLOUTS).orderBy("noted_at").collect():
-            progress(
-                f"{row['noted_at']:%m-%d %H:%M} {row['version']} {row['state']} {row['traffic_percent']}%: {row['note']}"
-            )
+            where = f"{row['version']} {row['state']} {row['traffic_percent']}%"
+            progress(f"{row['noted_at']:%m-%d %H:%M} {where}: {row['note']}")
         for alert in self.told.alerts:
             progress(f"alert {alert['kind']}: {alert['text'][:200]}")
         emit("unattended.hours", [live], "hours published", plan.hours)
