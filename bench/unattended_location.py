@@ -44,7 +44,7 @@ def unattended() -> dg.Definitions:
     return dg.Definitions(
         assets=made.assets,
         jobs=made.jobs,
-        sensors=[*alerts.sensors(settings, given.now), _next_hour(given)],
+        sensors=[*alerts.sensors(settings, given.now), _next_hour(given, list(made.jobs or ()))],
         resources={"topshelf": given},
         executor=made.executor,
         loggers=made.loggers,
@@ -56,10 +56,10 @@ def _plan(home: str) -> dict[str, Any]:
     return found
 
 
-def _next_hour(given: SetTime) -> dg.SensorDefinition:
+def _next_hour(given: SetTime, jobs: list[Any]) -> dg.SensorDefinition:
     @dg.sensor(
         name="next_hour",
-        target=[HOURLY, DAILY],
+        jobs=jobs,
         minimum_interval_seconds=2,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks for the hour after the published one, and for a day's training before its successor's first.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from conf.section import Positive, Section, Share
 
@@ -41,8 +41,9 @@ class Rollout(Section):
     )
     salt: Annotated[str, Field(min_length=1)] = Field(description="Another salt makes it other users")
 
-    @model_validator(mode="after")
-    def _rises_to_all(self) -> Rollout:
-        if self.steps and (list(self.steps) != sorted(set(self.steps)) or self.steps[-1] != 100):
-            raise ValueError(f"steps must rise and end with 100, got {list(self.steps)}")
-        return self
+    @field_validator("steps")
+    @classmethod
+    def _rises_to_all(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
+        if steps and (list(steps) != sorted(set(steps)) or steps[-1] != 100):
+            raise ValueError("must rise and end with 100")
+        return steps

@@ -150,8 +150,9 @@ def lift(context: Context, variant: str, beside: str, days: int, as_json: bool) 
     limits = context.settings.rollout
     found = lift_of(rows, variant, beside, limits.alpha, limits.margin)
     if found is None:
-        groups = ", ".join(f"{row['assigned']} ({row['n']:,} users)" for row in rows) or "nobody yet"
-        raise click.ClickException(f"there are no outcomes of both {variant} and {beside}: of {groups}")
+        groups = ", ".join(f"{row['assigned']} ({row['n']:,} users)" for row in rows)
+        known = f"there are some of {groups}" if groups else "no user was shown anything yet, or no hour has run since"
+        raise click.ClickException(f"there are no outcomes of both {variant} and {beside}: {known}")
     if as_json:
         changes = {
             name: {key: value if math.isfinite(value) else None for key, value in asdict(each).items()}
