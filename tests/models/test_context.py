@@ -141,7 +141,9 @@ def test_the_term_is_used_where_it_is_surely_better_and_nowhere_else(trained, sm
     model, items = load_model(trained), items_table()
     assert model.context_term is None, "in the world it was trained on contexts say nothing"
     catalogue = model.catalogue(items)
-    trial = Trial(model, encode(model.tower, model.ranker, catalogue, model.positives), items, small)
+    # Lists of nearly all items: of those of one genre alone the term could say nothing.
+    long = small.model_copy(update={"retrieval": small.retrieval.model_copy(update={"list_size": 2 * BLOCK - 2})})
+    trial = Trial(model, encode(model.tower, model.ranker, catalogue, model.positives), items, long)
     habits = Habits(*(moments(part, features_of(items), model.ranker) for part in (occasions_of(items), NOTHING)))
 
     def chosen(morning):
