@@ -31,6 +31,7 @@ COMMANDS = {
     "rollout": ("cli.commands.rollout:rollout", "See and drive how a new model comes to users."),
     "lift": ("cli.commands.rollout:lift", "Tell how much more users do with their lists."),
     "rules": ("cli.commands.rules:rules", "Check rules, and see what a change of them would do."),
+    "upkeep": ("cli.commands.upkeep:upkeep", "Make room: old partitions, replaced files, old models."),
     "ui": ("cli.commands.pipeline:ui", "Open the pipeline in the Dagster UI."),
     "config": ("cli.commands.config:config", "Show the settings in force and where each comes from."),
     "store": ("cli.commands.store:store", "Make and check the key-value store of the lists."),

@@ -158,5 +158,7 @@ def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
             lines.append(problem["msg"].removeprefix("Value error, "))
         else:
             got = "" if "secret" in key else f" (got {problem['input']!r} from {sources.get(key, 'unknown')})"
-            lines.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}{got}; change it there, or with --set {key}=…")
+            lines.append(
+                f"{key}: {problem['msg'].removeprefix('Value error, ')}{got}; change it there, or with --set {key}=…"
+            )
     return "; ".join(lines)

@@ -35,3 +35,13 @@ class Health(Section):
     max_bare: Share = Field(description="Largest share of watches that tell no length")
     max_skewed: Share = Field(description="Largest share of events with a time after their arrival, or long before")
     max_psi: float = Field(ge=0, description="Largest population stability index of a feature within a day")
+
+
+class Retention(Section):
+    """What the nightly upkeep leaves. It never takes what a live generation was made from."""
+
+    lists_days: Positive = Field(description="Days of recommendations and popularity, before the oldest live hour")
+    served_days: Positive = Field(description="Days of served")
+    examples_days: Positive = Field(description="Days of training_examples")
+    history_days: int = Field(ge=7, description="Days that one can go back in the history of a table")
+    models: Positive = Field(description="Trained models whose files are kept, the newest ones")

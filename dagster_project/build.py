@@ -22,13 +22,14 @@ from assets.rollout import rollout_asset
 from assets.served import served_asset
 from assets.serving_artefact import serving_artefact_asset
 from assets.training_examples import training_examples_asset
+from assets.upkeep import upkeep_asset
 from assets.user_features import user_features_asset
 from conf.hours import DAY_FORMAT
 from conf.settings import Settings
 from dagster_project.alerts import sensors
 from dagster_project.logs import console
 
-HOURLY, DAILY = "hourly", "daily"
+HOURLY, DAILY, UPKEEP = "hourly", "daily", "upkeep"
 
 
 def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
@@ -63,10 +64,20 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         description="Examples, training, measuring and deployment of one day.",
         executor_def=dg.in_process_executor,
     )
+    kept_up = upkeep_asset()
+    upkeep = dg.define_asset_job(
+        UPKEEP,
+        dg.AssetSelection.assets(kept_up),
+        description="Room on the disk: old partitions, replaced files, old models.",
+        executor_def=dg.in_process_executor,
+    )
     return dg.Definitions(
-        assets=[*imported_assets(), *hourly_assets, *daily_assets],
-        jobs=[hourly, daily],
-        schedules=list(_schedules(settings, parts, hourly, daily)),
+        assets=[*imported_assets(), *hourly_assets, *daily_assets, kept_up],
+        jobs=[hourly, daily, upkeep],
+        schedules=[
+            *_schedules(settings, parts, hourly, daily),
+            dg.ScheduleDefinition("every_night", cron_schedule="40 3 * * *", job=upkeep, execution_timezone="UTC"),
+        ],
         sensors=list(sensors(settings)),
         resources={"topshelf": Topshelf(overrides=list(overrides))},
         executor=dg.in_process_executor,

@@ -116,9 +116,21 @@ class Lake:
         """Remove the rows that `where` names; whole partitions cost no rewriting."""
         DeltaTable.forPath(self.spark, self.path(table)).delete(where)
 
-    def compact(self, table: Table) -> None:
-        """Join small files into larger ones, and write files anew whose rows are mostly gone; rows stay as they are."""
-        DeltaTable.forPath(self.spark, self.path(table)).optimize().executeCompaction()
+    def compact(self, table: Table) -> int:
+        """Join small files into larger ones, and write files anew whose rows are mostly gone; rows stay as they are.
+
+        Returns how many files became part of others.
+        """
+        done = DeltaTable.forPath(self.spark, self.path(table)).optimize().executeCompaction().first()
+        return 0 if done is None else int(done["metrics"]["numFilesRemoved"])
+
+    def disk_bytes(self, table: Table) -> int:
+        """Of a table's files, those included that only earlier versions have."""
+        jvm = self.spark._jvm
+        assert jvm is not None  # a session that runs has one
+        path = jvm.org.apache.hadoop.fs.Path(self.path(table))
+        files = path.getFileSystem(self.spark._jsc.hadoopConfiguration())
+        return int(files.getContentSummary(path).getLength()) if files.exists(path) else 0
 
     def _writer(self, table: Table, rows: DataFrame, mode: str) -> DataFrameWriter:
         writer = self._conform(table, rows).write.format("delta").mode(mode).partitionBy(*table.partitions)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,19 @@ def scored(settings: Settings, hour: Hour) -> Scored:
         DataError: it was not scored.
     """
     return Scored.of(_load(settings, hour, Scored))
+
+
+def forget_before(settings: Settings, day: date) -> int:
+    """Remove what hours of earlier days made, but for the newest artefact of them; returns how many files went.
+
+    What is removed of an hour is how to read its tables as they were: they do not go back so far either.
+    """
+    files = sorted(settings.manifests_path.glob("*.json"))
+    old = [file for file in files if file.name < f"{day:%Y%m%d}"]
+    newest = [file for file in old if file.name.endswith(".built.json")][-1:]
+    for file in set(old) - set(newest):
+        file.unlink()
+    return len(old) - len(newest)
 
 
 def version_at(settings: Settings, hour: Hour, table: str) -> int | None:
