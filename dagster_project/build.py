@@ -29,7 +29,7 @@ from conf.settings import Settings
 from dagster_project.alerts import sensors
 from dagster_project.logs import console
 
-HOURLY, DAILY, UPKEEP = "hourly", "daily", "upkeep"
+HOURLY, DAILY, NIGHTLY = "hourly", "daily", "nightly"
 
 
 def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
@@ -65,18 +65,18 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         executor_def=dg.in_process_executor,
     )
     kept_up = upkeep_asset()
-    upkeep = dg.define_asset_job(
-        UPKEEP,
+    nightly = dg.define_asset_job(
+        NIGHTLY,
         dg.AssetSelection.assets(kept_up),
         description="Room on the disk: old partitions, replaced files, old models.",
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
         assets=[*imported_assets(), *hourly_assets, *daily_assets, kept_up],
-        jobs=[hourly, daily, upkeep],
+        jobs=[hourly, daily, nightly],
         schedules=[
             *_schedules(settings, parts, hourly, daily),
-            dg.ScheduleDefinition("every_night", cron_schedule="40 3 * * *", job=upkeep, execution_timezone="UTC"),
+            dg.ScheduleDefinition("every_night", cron_schedule="40 3 * * *", job=nightly, execution_timezone="UTC"),
         ],
         sensors=list(sensors(settings)),
         resources={"topshelf": Topshelf(overrides=list(overrides))},

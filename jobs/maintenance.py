@@ -7,7 +7,7 @@ that a live generation was made from, that going back to it takes, or that the n
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -58,12 +58,17 @@ class Freed:
 
 
 def run(
-    lake: Lake, settings: Settings, control: Control | None, now: datetime, say: Callable[[str], None]
+    lake: Lake,
+    settings: Settings,
+    control: Control | None,
+    now: datetime,
+    say: Callable[[str], None],
+    tables: Sequence[Table] = TABLES,
 ) -> tuple[Freed, ...]:
-    """Keep up every table and the models. May be repeated, and stopped at any point."""
+    """Keep up `tables` and the models. May be repeated, and stopped at any point."""
     keep = _kept_hours(settings, control, now)
     start = _oldest(control)
-    done = [_of_table(lake, table, settings, start, keep, say) for table in TABLES if lake.exists(table)]
+    done = [_of_table(lake, table, settings, start, keep, say) for table in tables if lake.exists(table)]
     if start is not None:
         forget_before(settings, start[1] - timedelta(days=settings.retention.lists_days))
     models = _of_models(lake, settings, control)

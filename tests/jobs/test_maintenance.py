@@ -11,7 +11,7 @@ import pytest
 
 from jobs import maintenance, rollback
 from jobs.registry import RETIRED, Model, Registry
-from jobs.tables import POPULARITY, PUBLISHED
+from jobs.tables import PLANS, POPULARITY, PUBLISHED, RECOMMENDATIONS
 from models.modelfiles import MANIFEST
 from tests.jobs.publishing import NOW
 
@@ -31,10 +31,10 @@ def kept_up(after):
     days = [NOW - timedelta(days=back) for back in (0, 2, 60)]
     lake.append(POPULARITY, lake.spark.createDataFrame([popular(day) for day in days], POPULARITY.schema))
 
-    def run():
+    def run(*tables):
         said = []
         control = publisher.store.read_control()
-        done = maintenance.run(lake, publisher.settings, control, LATER, said.append)
+        done = maintenance.run(lake, publisher.settings, control, LATER, said.append, tables)
         return {each.name: each for each in done}, said
 
     return publisher, run
@@ -42,19 +42,19 @@ def kept_up(after):
 
 def test_partitions_older_than_the_live_hour_by_days_go_and_only_they(kept_up):
     publisher, run = kept_up
-    done, said = run()
+    done, said = run(POPULARITY, RECOMMENDATIONS)
     assert done["popularity"].dropped == 1
     assert publisher.lake.read(POPULARITY).count() == 2
     assert done["recommendations"].dropped == 0, "40 days have passed, but its hour is still live"
     assert any(line.startswith("popularity: 1 rows dropped") for line in said)
-    assert run()[0]["popularity"].dropped == 0
+    assert run(POPULARITY)[0]["popularity"].dropped == 0
 
 
 def test_one_can_still_go_back_and_go_on_after_it(kept_up):
     publisher, run = kept_up
     lake, versions = publisher.lake, publisher.lake.version(PUBLISHED)
     old = [lake.read(PUBLISHED, version).count() for version in range(versions + 1)]
-    run()
+    run(PUBLISHED, PLANS, RECOMMENDATIONS)
     assert [lake.read(PUBLISHED, version).count() for version in range(versions + 1)] == old
     rollback.roll_back(publisher.settings, lake.root, publisher.store, None)
     done = publisher(5, {"ann": [7]})
@@ -70,7 +70,7 @@ def test_files_of_writes_that_died_go_once_they_are_older_than_what_live_generat
     for days, file in left.items():
         file.write_bytes(b"half a file")
         os.utime(file, times=(time.time() - days * 86400,) * 2)
-    run()
+    run(POPULARITY)
     assert {days: file.exists() for days, file in left.items()} == {30: True, 60: False}
 
 
