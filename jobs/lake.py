@@ -15,6 +15,11 @@ from pyspark.sql.types import StructField, StructType
 from conf.errors import DataError
 from jobs.tables import Table
 
+KEPT_FILES, KEPT_LOG = "delta.deletedFileRetentionDuration", "delta.logRetentionDuration"
+LOG_HOURS = 30 * 24
+DELTAS_OWN = {KEPT_FILES: "interval 168 hours", KEPT_LOG: f"interval {LOG_HOURS} hours"}
+"""What Delta does where a table does not say."""
+
 
 class Lake:
     """The Delta tables below one root folder (local or s3a://)."""
@@ -123,6 +128,20 @@ class Lake:
         """
         done = DeltaTable.forPath(self.spark, self.path(table)).optimize().executeCompaction().first()
         return 0 if done is None else int(done["metrics"]["numFilesRemoved"])
+
+    def remove_replaced(self, table: Table, hours: int) -> None:
+        """Remove files that have not been part of the table for so many hours.
+
+        What Delta keeps is a property of the table; a number given to its vacuum alone is passed over (4.4).
+        """
+        delta = DeltaTable.forPath(self.spark, self.path(table))
+        kept = {KEPT_FILES: f"interval {hours} hours", KEPT_LOG: f"interval {max(hours, LOG_HOURS)} hours"}
+        row = delta.detail().select("properties").first()
+        known = {} if row is None else row["properties"]
+        if any(known.get(name, default) != kept[name] for name, default in DELTAS_OWN.items()):
+            properties = ", ".join(f"'{name}' = '{value}'" for name, value in kept.items())
+            self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` SET TBLPROPERTIES ({properties})")
+        delta.vacuum()
 
     def disk_bytes(self, table: Table) -> int:
         """Of a table's files, those included that only earlier versions have."""

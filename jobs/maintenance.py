@@ -6,13 +6,13 @@ that a live generation was made from, that going back to it takes, or that the n
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from delta.tables import DeltaTable
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -84,11 +84,11 @@ def _oldest(control: Control | None) -> tuple[datetime, date] | None:
     return min(datetime.fromisoformat(each.made_at) for each in live), min(Hour.parse(each.hour).date for each in live)
 
 
-def _kept_hours(settings: Settings, control: Control | None, now: datetime) -> float:
+def _kept_hours(settings: Settings, control: Control | None, now: datetime) -> int:
     """How long replaced files stay: retention.history_days, or until no live generation was made from them."""
     oldest = _oldest(control)
     since = now if oldest is None else oldest[0] - MARGIN
-    return max(settings.retention.history_days * 24, (now - since) / timedelta(hours=1))
+    return max(settings.retention.history_days * 24, math.ceil((now - since) / timedelta(hours=1)))
 
 
 def _of_table(
@@ -96,7 +96,7 @@ def _of_table(
     table: Table,
     settings: Settings,
     oldest: tuple[datetime, date] | None,
-    keep: float,
+    keep: int,
     say: Callable[[str], None],
 ) -> Freed:
     before = lake.disk_bytes(table)
@@ -107,7 +107,7 @@ def _of_table(
         if dropped:
             lake.delete(table, old)
     joined = lake.compact(table) if table in JOINED else 0
-    DeltaTable.forPath(lake.spark, lake.path(table)).vacuum(keep)
+    lake.remove_replaced(table, keep)
     freed = Freed(table.name, dropped, joined, before, lake.disk_bytes(table))
     say(
         f"{table.name}: {dropped:,} rows dropped, {joined:,} files joined, "
