@@ -2,7 +2,7 @@
 
 \b
     python -m bench.unattended                       # 300 users, 200 items, 48 hours: about an hour
-    python -m bench.unattended --hours 8 --until-outage 3
+    python -m bench.unattended --hours 14 --outage 2 --late 6 --refused 8 --bad 10 --worthless 12
 
 Simulated users visit the real service hour by hour. A sensor asks the daemon for each hour once the one before is
 published, and for a training at midnight. On the way: the daemon and its run are killed for three hours; events arrive
@@ -67,7 +67,8 @@ class Plan:
     late: int
     refused: int
     bad: int
-    worthless: int = 36
+    worthless: int
+    """A midnight: 12, 36, … hours after END."""
 
 
 @click.command(help=__doc__)
@@ -78,13 +79,24 @@ class Plan:
 @click.option("--late", default=20, show_default=True, help="Hour in which events arrive late.")
 @click.option("--refused", default=26, show_default=True, help="Hour whose lists fail the gate at first.")
 @click.option("--bad", default=30, show_default=True, help="Hour after which its generation is marked as bad.")
+@click.option("--worthless", default=36, show_default=True, help="Hour, a midnight, whose training learns nothing.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Folder to work in, which stays.")
-def main(users: int, items: int, hours: int, outage: int, late: int, refused: int, bad: int, keep: Path | None) -> None:
+def main(
+    users: int,
+    items: int,
+    hours: int,
+    outage: int,
+    late: int,
+    refused: int,
+    bad: int,
+    worthless: int,
+    keep: Path | None,
+) -> None:
     folder = Path(tempfile.mkdtemp(prefix="topshelf-unattended-")) if keep is None else keep
     folder.mkdir(parents=True, exist_ok=True)
     world = imagine(users, items, RECORD_DAYS, SEED, end=END, ahead=1 + hours // 24)
     try:
-        passed = Trial(folder, world, Plan(hours, outage, late, refused, bad)).run()
+        passed = Trial(folder, world, Plan(hours, outage, late, refused, bad, worthless)).run()
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -220,7 +232,7 @@ class Trial:
             checks["the marked generation"] = (None if bad is None else bad["state"], "bad")
         models = {row["version"]: row["status"] for row in lake.read(MODELS).collect()}
         if plan.hours > plan.worthless:
-            checks["the worthless model"] = (models.get("v3"), "retired")
+            checks["the worthless model"] = (models.get(f"v{2 + (plan.worthless - 12) // 24}"), "retired")
         for name, (found, wanted) in checks.items():
             progress(f"{'as it must' if found == wanted else 'WRONG'}: {name}: {found}, wanted {wanted}")
         for row in lake.read(ROLLOUTS).orderBy("noted_at").collect():
