@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -67,6 +68,8 @@ def jsonable(value: Any, kind: pa.DataType | None = None) -> Any:  # noqa: PLR09
         return {str(key): jsonable(inner, kind.item_type) for key, inner in value}
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, Decimal) and value == value.to_integral_value():  # sums of whole numbers are wide ones
+        return int(value)
     if isinstance(value, datetime):
         return value.isoformat() if value.tzinfo is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, date):

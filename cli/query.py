@@ -6,12 +6,13 @@ DuckDB's own Delta extension is a download, so it is not used, and the loading o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import duckdb
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from conf.errors import DataError, PermanentError
 from conf.rules import Rules
@@ -157,9 +158,11 @@ class Query:
     Only the tables that a query names are opened, so a question about one table costs nothing for the others.
     """
 
-    def __init__(self, root: str, rules: Rules) -> None:
+    def __init__(self, root: str, rules: Rules, versions: Mapping[str, int] | None = None) -> None:
+        """versions: of tables that are asked as they were."""
         self._root = re.sub("^s3a://", "s3://", root.rstrip("/"))
         self._rules = rules
+        self._versions = versions or {}
 
     def ask(self, sql: str) -> duckdb.DuckDBPyRelation:
         """The rows of one SELECT (also WITH, FROM, DESCRIBE, SUMMARIZE).
@@ -185,6 +188,13 @@ class Query:
     def written(self, table: Table) -> bool:
         return DeltaTable.is_deltatable(self._path(table))
 
+    def _open(self, table: Table) -> DeltaTable:
+        version = self._versions.get(table.name)
+        try:
+            return DeltaTable(self._path(table), version=version)
+        except DeltaError as error:
+            raise DataError(f"the table {table.name} does not go back to its version {version}: {error}") from error
+
     def _path(self, table: Table) -> str:
         return f"{self._root}/{table.name}"
 
@@ -200,7 +210,7 @@ class Query:
         wanted = words | {table.name for view in views for table in view.needs}
         found = [table for table in TABLES if table.name in wanted and self.written(table)]
         for table in found:
-            connection.register(table.name, readable(DeltaTable(self._path(table))))
+            connection.register(table.name, readable(self._open(table)))
         for view in views:
             if all(table in found for table in view.needs):
                 connection.execute(f"CREATE VIEW {view.name} AS {view.sql(self._rules)}")

@@ -29,9 +29,14 @@ if TYPE_CHECKING:
 @click.option(
     "--limit", default=100, show_default=True, type=click.IntRange(min=0), help="Rows of the printed table; 0: all."
 )
+@click.option(
+    "--as-of", type=click.IntRange(min=1), metavar="GENERATION", help="The tables as they belong to a publication."
+)
 @set_option
 @pass_context
-def sql(context: Context, query: str | None, form: str | None, parquet: Path | None, limit: int) -> None:
+def sql(
+    context: Context, query: str | None, form: str | None, parquet: Path | None, limit: int, as_of: int | None
+) -> None:
     """Ask the Delta tables a question in SQL (DuckDB's). Nothing can be written.
 
     Without a query: lists the tables and views with their columns. docs/tables.md says what each column means.
@@ -40,10 +45,15 @@ def sql(context: Context, query: str | None, form: str | None, parquet: Path | N
     topshelf sql "SELECT * FROM lists LIMIT 3"
     topshelf sql "SELECT source, count(*) FROM recommendation_items WHERE rank <= 20 GROUP BY ALL"
     topshelf sql "SELECT * FROM events WHERE user_id = '1'" --parquet events.parquet
+    topshelf sql --as-of 41 "SELECT items FROM lists WHERE user_id = '1'"
+
+    docs/analysis.md has a dozen questions ready to ask.
     """
     from cli.query import Query, batches
+    from jobs.as_of import versions_of
 
-    lake = Query(context.settings.lake_root, context.rules)
+    root = context.settings.lake_root
+    lake = Query(root, context.rules, None if as_of is None else versions_of(root, as_of))
     if query is None:
         _list_tables(context, lake)
         return
