@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from conf.hours import Hour
 from jobs.lake import Lake, write_json
 from jobs.tables import CONTEXT, EVENTS, HISTORY_HOUR
+from stores.eventlog.framing import read, sealed_and_open_segments
 from stores.eventlog.reading import Batch, EventLogReader
 
 STATE_FILE = "ingested.json"
@@ -78,6 +79,28 @@ def run(lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], da
         state.skew = max(state.skew, reader.skew_seconds)
         state.save(folder)
         return Result(found, new, passed_over, int(now.timestamp() - state.skew))
+
+
+def drop_ingested(folder: Path, before: datetime) -> int:
+    """Remove finished segments of the embedded log that are in the table whole and were last written before `before`.
+
+    Returns how many went. Waits for a pass that is under way.
+
+    Raises:
+        DataError: a segment is damaged; it stays.
+    """
+    gone = []
+    with _alone(folder):
+        state = _State.load(folder)
+        for segment in sealed_and_open_segments(folder):
+            old = segment.sealed and segment.path.stat().st_mtime < before.timestamp()
+            if old and segment.name in state.offsets and not read(segment, state.offsets[segment.name])[0]:
+                gone.append(segment)
+        for segment in gone:
+            segment.path.unlink()
+            del state.offsets[segment.name]  # one of that name would be a new one
+        state.save(folder)
+    return len(gone)
 
 
 def count(lake: Lake, hour: Hour) -> int:

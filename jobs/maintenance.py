@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from conf.hours import Hour
 from conf.settings import Settings
+from jobs.ingest import drop_ingested
 from jobs.lake import Lake
 from jobs.manifests import forget_before
 from jobs.registry import DEPLOYED, TRAINING, VALIDATING, Registry
@@ -71,6 +72,10 @@ def run(
     done = [_of_table(lake, table, settings, start, keep, say) for table in tables if lake.exists(table)]
     if start is not None:
         forget_before(settings, start[1] - timedelta(days=settings.retention.lists_days))
+    segments = 0
+    if settings.eventlog.kind == "embedded" and settings.eventlog_path.exists():
+        segments = drop_ingested(settings.eventlog_path, now - timedelta(days=settings.retention.log_days))
+    say(f"event log: {segments} segments removed that are in the table events")
     models = _of_models(lake, settings, control)
     say(f"models: the files of {models.dropped} old versions removed")
     return (*done, models)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -120,3 +120,18 @@ def test_batches_are_joined_up_to_a_commits_size(
             log.append([event(number)])
     assert counts(run(FIRST)) == (3, 3, 0)
     assert lake.version(EVENTS) == 1
+
+
+def test_finished_segments_go_once_they_are_in_the_table_whole(lake: Lake, settings: Settings) -> None:
+    folder, after = settings.eventlog_path, datetime.now(UTC) + timedelta(days=1)
+    for name in ("first", "second"):
+        with closing(open_eventlog(settings, name, lambda: 0.0)) as log:
+            log.append([event(1, event_id=name)])
+        if name == "first":
+            with closing(open_eventlog_reader(settings)) as reader:
+                ingest.run(lake, reader, folder, lambda: FIRST)
+    assert ingest.drop_ingested(folder, datetime.now(UTC) - timedelta(days=1)) == 0
+    assert ingest.drop_ingested(folder, after) == 1
+    with closing(open_eventlog_reader(settings)) as reader:
+        assert counts(ingest.run(lake, reader, folder, lambda: SECOND))[:2] == (1, 1)  # what was left is the second's
+    assert ingest.drop_ingested(folder, after) == 1
