@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -34,28 +35,41 @@ class Told:
 
 
 class Daemon:
-    """A Dagster daemon of its own process group."""
+    """A Dagster daemon and its code server, in a process group of their own."""
 
     def __init__(self, timeline: Timeline, log: Path) -> None:
         self._timeline, self._log = timeline, log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
         settings = self._timeline.settings
         home = prepare_instance(settings).absolute()
         environment = {**os.environ, "DAGSTER_HOME": str(home), "TOPSHELF_HOME": str(settings.home.absolute())}
-        program = str(Path(sys.executable).parent / "dagster-daemon")
+        programs, port = Path(sys.executable).parent, str(_free_port())
+        root = str(Path(__file__).parents[1])
+        # One code server that stays: by itself the daemon starts another every minute, which imports everything anew.
+        server = ["dagster", "api", "grpc", "-m", LOCATION, "-d", root, "--port", port, "--location-name", LOCATION]
+        daemon = ["dagster-daemon", "run", "--grpc-host", "localhost", "--grpc-port", port]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [program, "run", "-m", LOCATION, "-d", str(Path(__file__).parents[1])],
-                env=environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+            for name, *arguments in (server, daemon):
+                leader = self._processes[0].pid if self._processes else 0
+                self._processes.append(
+                    subprocess.Popen(
+                        [str(programs / name), *arguments],
+                        env=environment,
+                        stdout=log,
+                        stderr=log,
+                        process_group=leader,
+                    )
+                )
 
     def kill(self) -> None:
-        """It and all that it started, as when a machine loses its power."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        """Them and all that they started, as when a machine loses its power."""
+        if self._processes:
+            os.killpg(self._processes[0].pid, signal.SIGKILL)
+            for process in self._processes:
+                process.wait()
+        self._processes = []
 
     def busy(self) -> bool:
         return bool(self._count(UNDER_WAY))
@@ -72,6 +86,12 @@ class Daemon:
     def _count(self, statuses: Sequence[dg.DagsterRunStatus]) -> int:
         with dg.DagsterInstance.from_config(str(self._timeline.settings.dagster_home)) as instance:
             return instance.get_runs_count(dg.RunsFilter(statuses=statuses))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
