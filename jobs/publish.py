@@ -23,6 +23,9 @@ from jobs.manifests import Scored
 from stores.base import ControlConflict, Store
 from stores.control import Control, Generation
 
+EARLIER = "earlier"
+"""State of a result that was not published, for readers have a later hour: such as a back-fill's."""
+
 
 def control_of(store: Store) -> Control:
     """The store's control record, begun where there is none: from then on the store has an id of its own."""
@@ -44,10 +47,10 @@ def run(
     watermark: int = 0,
     republish: bool = False,
 ) -> Result:
-    """Publish the recommendations of `hour`.
+    """Publish the recommendations of `hour`; not where readers have a later one, unless `republish` is asked for.
 
     Raises:
-        PermanentError: the hour is not later than the live one and `republish` was not asked for.
+        PermanentError: the hour is the live one, would now come out differently, and `republish` was not asked for.
         OverBudget: it would cost more than publish.max_dollars; nothing was written.
         GateFailed: the lists are not fit to be served; the old generation goes on being served.
         ControlConflict, LeaseLost: another publisher, or an operator, has come between.
@@ -64,6 +67,12 @@ def run(
     ledger.heal(control, now())
     live = control.generation()
     if not republish and live is not None and Hour.parse(live.hour) >= hour:
+        if Hour.parse(live.hour) > hour:
+            listener.say(
+                f"{hour} is worked out and not published: readers have generation {live.number} of {live.hour}, "
+                "a later hour; --republish would take them back"
+            )
+            return Result(None, EARLIER, scored.scored, scored.changed, scored.unchanged)
         _must_be_live(live, hour, plan.make(lake, hour, control, ledger, settings).count(), scored.artefact_id)
         return Result(None, "unchanged", scored.scored, scored.changed, scored.unchanged)
     # Numbers go on from the ledger's: a new store's first attempt is not the old store's.
@@ -84,12 +93,7 @@ def run(
 
 
 def _must_be_live(live: Generation, hour: Hour, planned: int, artefact_id: str) -> None:
-    """Raises PermanentError when publishing the hour would take readers back, or change an hour that they have."""
-    if Hour.parse(live.hour) > hour:
-        raise PermanentError(
-            f"hour {hour} is not later than {live.hour}, which generation {live.number} serves: "
-            "publish it on purpose with --republish"
-        )
+    """Raises PermanentError when publishing the hour would change what readers have of it."""
     if planned or live.artefact_id != artefact_id:
         raise PermanentError(
             f"hour {hour} is already served by generation {live.number}, and {planned} lists or the catalogue now "
