@@ -148,6 +148,7 @@ class Trial:
     def _hour(self, api: HttpApi, number: int) -> None:
         plan, hour = self.plan, Hour(END + timedelta(hours=number))
         began = time.monotonic()
+        api.renew()
         self.visitors.play(api, int(hour.end.timestamp() * 1000))
         if number == plan.late:
             self._send_late(api, hour)

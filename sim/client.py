@@ -51,6 +51,10 @@ class HttpApi:
     ) -> None:
         self._connection.close()
 
+    def renew(self) -> None:
+        """Have the next request open a connection of its own: the service ends those that idle."""
+        self._connection.close()
+
     def home(self, user_id: str) -> Page:
         answer = self._ask("GET", f"/api/v1/recommendations?context=home&limit={PAGE_ITEMS}", user_id, None, 200)
         items = [item["item_id"] for item in answer["recommendations"]]
