@@ -8,6 +8,7 @@ from assets.metadata import column_schema, publication
 from assets.partitions import Partitions
 from assets.progress import listening
 from assets.resources import REPUBLISH_TAG, Topshelf
+from assets.runs import tag
 from conf.hours import Hour
 from jobs import ingest, manifests, publish
 from jobs.gate import GateFailed
@@ -30,6 +31,7 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, topshelf: Topshelf
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         settings, hour = topshelf.settings(), Hour.parse(context.partition_key)
+        scored = manifests.scored(settings, hour)
         with topshelf.store() as store, listening(context.log.info) as listener:
             try:
                 result = publish.run(
@@ -37,7 +39,7 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
                     hour,
                     settings,
                     store,
-                    manifests.scored(settings, hour),
+                    scored,
                     topshelf.now,
                     listener,
                     watermark=ingest.watermark(settings.eventlog_path, hour),
@@ -47,6 +49,7 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 yield from gate_checks.results(failed.checks)
                 raise
         yield from gate_checks.results(result.checks) if result.checks else gate_checks.unchanged()
+        tag(context, generation=result.generation, model=scored.model_version)
         yield dg.MaterializeResult(metadata=publication(result))
 
     return published

@@ -19,3 +19,9 @@ def training_day(context: dg.AssetExecutionContext, now: datetime) -> tuple[date
     hour = context.run.tags.get(HOUR_TAG)
     end = min(start + timedelta(days=1), Hour.of(now).start)
     return start.date(), end if hour is None else min(end, Hour.parse(hour).end)
+
+
+def tag(context: dg.AssetExecutionContext, **found: object) -> None:
+    """Have the run found by what it made: tags topshelf/NAME, but for what is None."""
+    tags = {f"topshelf/{name}": str(value) for name, value in found.items() if value is not None}
+    context.instance.add_run_tags(context.run.run_id, tags)

@@ -50,6 +50,8 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
             rollout_asset,
         )
     ]
+    if settings.data.profile == "live":
+        hourly_assets = [_kept_fresh(asset, settings) for asset in hourly_assets]
     daily_assets = [make(parts) for make in (training_examples_asset, models_asset)]
     hourly = dg.define_asset_job(
         HOURLY,
@@ -83,6 +85,13 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         executor=dg.in_process_executor,
         loggers={"console": console},
     )
+
+
+def _kept_fresh(asset: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefinition:
+    """Its state in the UI is a warning where an hour is late, and a failure where the next one is, too."""
+    late = timedelta(hours=1, minutes=settings.alerts.late_minutes)
+    policy = dg.FreshnessPolicy.time_window(fail_window=late + timedelta(hours=1), warn_window=late)
+    return asset.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, policy))
 
 
 def _schedules(

@@ -112,6 +112,15 @@ def test_partitions_and_schedules_follow_the_data(
     assert definitions.resolve_job_def(DAILY).partitions_def is not None
 
 
+@pytest.mark.parametrize(("profile", "fresh"), [("live", True), ("historical", False)])
+def test_what_an_hour_makes_is_expected_every_hour_of_live_data(tmp_path: Path, profile: str, fresh: bool) -> None:
+    hours = ["data.partitions_start=2018-09-24T14:00:00Z", "data.partitions_end=2018-09-24T14:00:00Z"]
+    more = hours if profile == "historical" else []
+    nodes = build(settings_of(tmp_path, f"data.profile={profile}", *more)).resolve_asset_graph()
+    expected = {key.to_user_string() for key in nodes.get_all_asset_keys() if nodes.get(key).freshness_policy}
+    assert expected == (HOURLY_ASSETS if fresh else set())
+
+
 def test_asset_bodies_are_thin() -> None:
     """Resources in, one job run, metadata out."""
     folder = Path(inspect.getfile(assets)).parent
