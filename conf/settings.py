@@ -37,6 +37,9 @@ class Data(Section):
     )
     partitions_start: datetime | None = Field(description="First hour with data; set by the import")
     partitions_end: datetime | None = Field(description="Last hour of historical data; set by the import")
+    watch: str | None = Field(
+        description="Folder that the sensor new_files imports when its files have changed; empty: none"
+    )
     max_reject_share: Share = Field(description="Share of bad rows above which an import stops, nothing imported")
     max_future_minutes: Positive = Field(description="How far ahead of its arrival an event may claim to be")
     max_past_days: Positive = Field(description="How far back an event that is sent to the service may lie")

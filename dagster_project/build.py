@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.arrivals import ingest, take_in
 from assets.events import events_asset
 from assets.imported import imported_assets
 from assets.item_features import item_features_asset
@@ -26,7 +27,7 @@ from assets.upkeep import upkeep_asset
 from assets.user_features import user_features_asset
 from conf.hours import DAY_FORMAT
 from conf.settings import Settings
-from dagster_project.alerts import sensors
+from dagster_project import alerts, arrivals
 from dagster_project.logs import console
 
 HOURLY, DAILY, NIGHTLY = "hourly", "daily", "nightly"
@@ -75,12 +76,12 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
     )
     return dg.Definitions(
         assets=[*imported_assets(), *hourly_assets, *daily_assets, kept_up],
-        jobs=[hourly, daily, nightly],
+        jobs=[hourly, daily, nightly, ingest, take_in],
         schedules=[
             *_schedules(settings, parts, hourly, daily),
             dg.ScheduleDefinition("every_night", cron_schedule="40 3 * * *", job=nightly, execution_timezone="UTC"),
         ],
-        sensors=list(sensors(settings)),
+        sensors=[*alerts.sensors(settings), *arrivals.sensors(settings)],
         resources={"topshelf": Topshelf(overrides=list(overrides))},
         executor=dg.in_process_executor,
         loggers={"console": console},

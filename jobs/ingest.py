@@ -81,6 +81,11 @@ def run(lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], da
         return Result(found, new, passed_over, int(now.timestamp() - state.skew))
 
 
+def waiting(reader: EventLogReader, folder: Path) -> bool:
+    """Whether the log has anything that no pass has read. Raises as `read` of the reader does."""
+    return next(iter(reader.read(_State.load(folder).offsets)), None) is not None
+
+
 def drop_ingested(folder: Path, before: datetime) -> int:
     """Remove finished segments of the embedded log that are in the table whole and were last written before `before`.
 

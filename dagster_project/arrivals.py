@@ -1,0 +1,81 @@
+"""Sensors that see what has come in: events in the log, and files in the folder data.watch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from assets import arrivals
+from conf.settings import Settings
+from jobs.ingest import waiting
+from stores.opening import open_eventlog_reader
+
+EVENTS_SECONDS, FILES_SECONDS = 300, 60
+Clock = Callable[[], datetime]
+
+
+def sensors(settings: Settings, clock: Clock = lambda: datetime.now(UTC)) -> Sequence[dg.SensorDefinition]:
+    """Those of live data; nothing comes to a finished record. Off until an operator turns them on."""
+    if settings.data.profile != "live":
+        return []
+    found = [_new_events(settings, clock)]
+    return [*found, _new_files(settings)] if settings.data.watch is not None else found
+
+
+def _new_events(settings: Settings, clock: Clock) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="new_events",
+        job_name=arrivals.ingest.name,
+        minimum_interval_seconds=EVENTS_SECONDS,
+        description="Has events moved to the lake every five minutes, so that each counts in the hour of its arrival.",
+    )
+    def new_events() -> dg.RunRequest | dg.SkipReason:
+        with closing(open_eventlog_reader(settings)) as reader:
+            if not waiting(reader, settings.eventlog_path):
+                return dg.SkipReason("the log has nothing new")
+        return dg.RunRequest(run_key=f"{clock():%Y-%m-%dT%H:%M}")
+
+    return new_events
+
+
+def _new_files(settings: Settings) -> dg.SensorDefinition:
+    assert settings.data.watch is not None
+    folder = Path(settings.under_home(settings.data.watch))
+
+    @dg.sensor(
+        name="new_files",
+        job_name=arrivals.take_in.name,
+        minimum_interval_seconds=FILES_SECONDS,
+        description="Imports the folder data.watch once its files have changed, and then not for a minute.",
+    )
+    def new_files(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if not folder.is_dir():
+            return dg.SkipReason(f"{folder} is not there")
+        now = _state(folder)
+        cursor = json.loads(context.cursor or "{}")
+        if now in (None, cursor.get("imported")):
+            return dg.SkipReason(f"nothing is new in {folder}")
+        if now != cursor.get("seen"):
+            context.update_cursor(json.dumps({**cursor, "seen": now}))
+            return dg.SkipReason(f"files in {folder} have changed; imported once they have not for a minute")
+        context.update_cursor(json.dumps({"imported": now}))
+        return dg.RunRequest(run_key=now)
+
+    return new_files
+
+
+def _state(folder: Path) -> str | None:
+    """A digest of names, sizes and times of the folder's files; None: it has none."""
+    files = sorted((file.name, *_size_and_time(file)) for file in folder.iterdir() if file.is_file())
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest() if files else None
+
+
+def _size_and_time(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
