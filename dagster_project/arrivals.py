@@ -17,6 +17,15 @@ from jobs.ingest import waiting
 from stores.opening import open_eventlog_reader
 
 EVENTS_SECONDS, FILES_SECONDS = 300, 60
+TRIES = 3
+FILES_TAG = "topshelf/files"
+"""Run tag: a digest of the files that the run imports."""
+UNDER_WAY = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 Clock = Callable[[], datetime]
 
 
@@ -35,7 +44,9 @@ def _new_events(settings: Settings, clock: Clock) -> dg.SensorDefinition:
         minimum_interval_seconds=EVENTS_SECONDS,
         description="Has events moved to the lake every five minutes, so that each counts in the hour of its arrival.",
     )
-    def new_events() -> dg.RunRequest | dg.SkipReason:
+    def new_events(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if context.instance.get_runs_count(dg.RunsFilter(job_name=arrivals.ingest.name, statuses=UNDER_WAY)):
+            return dg.SkipReason("events are being moved, or wait for it")
         with closing(open_eventlog_reader(settings)) as reader:
             if not waiting(reader, settings.eventlog_path):
                 return dg.SkipReason("the log has nothing new")
@@ -59,15 +70,30 @@ def _new_files(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(f"{folder} is not there")
         now = _state(folder)
         cursor = json.loads(context.cursor or "{}")
-        if now in (None, cursor.get("imported")):
+        if now is None or (now == cursor.get("asked") and not _failed(context.instance, now)):
             return dg.SkipReason(f"nothing is new in {folder}")
+        if now == cursor.get("asked"):
+            tries = _tries(context.instance, now)
+            if tries >= TRIES:
+                return dg.SkipReason(f"{folder} could not be imported {TRIES} times: see its runs, and mend its files")
+            return dg.RunRequest(run_key=f"{now} {tries}", tags={FILES_TAG: now})
         if now != cursor.get("seen"):
             context.update_cursor(json.dumps({**cursor, "seen": now}))
             return dg.SkipReason(f"files in {folder} have changed; imported once they have not for a minute")
-        context.update_cursor(json.dumps({"imported": now}))
-        return dg.RunRequest(run_key=now)
+        context.update_cursor(json.dumps({"asked": now}))
+        return dg.RunRequest(run_key=now, tags={FILES_TAG: now})
 
     return new_files
+
+
+def _tries(instance: dg.DagsterInstance, files: str) -> int:
+    return instance.get_runs_count(dg.RunsFilter(tags={FILES_TAG: files}))
+
+
+def _failed(instance: dg.DagsterInstance, files: str) -> bool:
+    """Whether the newest run for these files failed."""
+    runs = instance.get_runs(dg.RunsFilter(tags={FILES_TAG: files}), limit=1)
+    return bool(runs) and runs[0].status == dg.DagsterRunStatus.FAILURE
 
 
 def _state(folder: Path) -> str | None:

@@ -22,15 +22,17 @@ def looks(settings):
     """The named sensor, looked at again and again: True where it asked for a run, else why it did not."""
     cursors = {}
     found = {sensor.name: sensor for sensor in sensors(settings)}
+    with dg.DagsterInstance.ephemeral() as instance:
 
-    def look(name):
-        with dg.DagsterInstance.ephemeral() as instance:
-            context = dg.build_sensor_context(instance, cursor=cursors.get(name))
-            said = found[name].evaluate_tick(context)
-        cursors[name] = said.cursor
-        return bool(said.run_requests) or said.skip_message
+        def look(name, ended=None):
+            """ended: the status of the run that was asked for."""
+            said = found[name].evaluate_tick(dg.build_sensor_context(instance, cursor=cursors.get(name)))
+            cursors[name] = said.cursor
+            for request in said.run_requests or ():
+                instance.add_run(dg.DagsterRun(found[name].job_name, tags=request.tags, status=ended))
+            return bool(said.run_requests) or said.skip_message
 
-    return look
+        yield look
 
 
 def test_events_in_the_log_ask_for_their_ingest(settings, looks):
@@ -39,7 +41,8 @@ def test_events_in_the_log_ask_for_their_ingest(settings, looks):
              "timestamp": "2026-01-10T05:00:00Z", "context": {}}  # fmt: skip
     with closing(open_eventlog(settings, "worker", lambda: 0.0)) as log:
         log.append([event])
-    assert looks("new_events") is True
+    assert looks("new_events", ended=dg.DagsterRunStatus.STARTED) is True
+    assert looks("new_events") == "events are being moved, or wait for it"
 
 
 def test_files_are_imported_once_when_they_no_longer_change(tmp_path, looks):
@@ -51,7 +54,12 @@ def test_files_are_imported_once_when_they_no_longer_change(tmp_path, looks):
     assert "have changed" in looks("new_files")
     (folder / "items.csv").write_text("item_id,title\n1,Alien\n")
     assert "have changed" in looks("new_files"), "it was still being written"
-    assert looks("new_files") is True
+    for _ in range(3):
+        assert looks("new_files", ended=dg.DagsterRunStatus.FAILURE) is True
+    assert "could not be imported 3 times" in looks("new_files")
+    (folder / "items.csv").write_text("item_id,title\n1,Alien\n2,Up\n")
+    assert "have changed" in looks("new_files")
+    assert looks("new_files", ended=dg.DagsterRunStatus.SUCCESS) is True
     assert "nothing is new" in looks("new_files")
 
 
