@@ -101,10 +101,13 @@ def drop_ingested(folder: Path, before: datetime) -> int:
             old = segment.sealed and segment.path.stat().st_mtime < before.timestamp()
             if old and segment.name in state.offsets and not read(segment, state.offsets[segment.name])[0]:
                 gone.append(segment)
+        # Forgotten first: a place kept of a segment that is gone would be taken for one in the next of its name, and
+        # what stands before it there would never be read. Read once more, events are known by their event_id.
+        for segment in gone:
+            del state.offsets[segment.name]
+        state.save(folder)
         for segment in gone:
             segment.path.unlink()
-            del state.offsets[segment.name]  # one of that name would be a new one
-        state.save(folder)
     return len(gone)
 
 
