@@ -55,6 +55,8 @@ class Tried:
     artefact_id: str
     scored: int
     changed: int
+    simpler: int = 0
+    """As in Scored."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Scored:
     simpler: int = 0
     """Lists that a simpler order made, for the ranker gave no numbers or could not be loaded."""
     problem: str = ""
-    """As in Built."""
+    """Why there are any; empty: there are none."""
 
     def of_champion(self) -> Scored:
         """Without what was made with the model that is being tried."""
@@ -85,6 +87,7 @@ class Scored:
             scored=self.scored - tried.scored,
             changed=self.changed - tried.changed,
             unchanged=self.unchanged - (tried.scored - tried.changed),
+            simpler=self.simpler - tried.simpler,
             challenger=None,
         )
 

@@ -61,13 +61,14 @@ def run(
     second = _challenging(challenger, built, control)
     if second is not None:
         other = _score_variant(lake, hour, settings, second, control.store_id, left)
-        tried = Tried(second.model.model_id, second.model.version, second.artefact_id, other.scored, other.changed)
+        tried = Tried(second.model.model_id, second.model.version, second.artefact_id, *other)
     else:
         stale = _of(hour, CHALLENGER)
         if not lake.read(RECOMMENDATIONS).where(stale).isEmpty():
             lake.delete(RECOMMENDATIONS, stale)
     scored, changed, simpler = (sum(pair) for pair in zip(own, other, strict=True))
-    problem = built.problem or ("the ranker gave no numbers" if simpler else "")
+    failing = [each.version for each, count in ((model, own.simpler), (challenger, other.simpler)) if each and count]
+    problem = built.problem or (f"the ranker of {' and '.join(failing)} gave no numbers" if failing else "")
     result = Scored(
         model.model_id,
         model.version,

@@ -33,6 +33,8 @@ INPUTS = ("two_tower", "item_item", "recent", "popularity", "genre")
 SIMPLER = "simpler"
 """The order without a ranker: ranks are fused, as in Cormack, Clarke and Büttcher (2009), with little of the rest."""
 SIMPLER_WEIGHTS = {"two_tower_rank": 1.0, "item_item_rank": 1.0, "popularity": 0.05, "genre": 0.1}
+SIMPLER_SHIFT = 7.6
+"""Brings the best of them to about 3, as calibration does: scores are stored from -8 to 8."""
 RANK_OFFSET = 10.0
 """Ranks enter as -log(RANK_OFFSET + rank): the first ones hardly differ."""
 DEPTH, SHOWN = 50, 20

@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from models.blend import FEATURES, SIMPLER_WEIGHTS
+from models.blend import FEATURES, SIMPLER_SHIFT, SIMPLER_WEIGHTS
 from models.types import PROFILE_FIELDS
 
 CONTEXT_DIM = 8
@@ -169,7 +169,7 @@ def simpler_ranker(shape: RankerShape) -> Ranker:
     with torch.no_grad():
         for value in ranker.state_dict().values():
             value.zero_()
-        ranker.calibration[0] = 1.0
+        ranker.calibration.copy_(torch.tensor([1.0, SIMPLER_SHIFT]))
         for name, weight in SIMPLER_WEIGHTS.items():
             ranker.blend[FEATURES.index(name)] = weight
     ranker.eval().requires_grad_(False)

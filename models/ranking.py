@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from conf.settings import Retrieval
 from models.batches import profile_numbers
-from models.blend import FEATURES, LEARNT, RANK_OFFSET, SIMPLER_WEIGHTS
+from models.blend import FEATURES, LEARNT, RANK_OFFSET, SIMPLER_SHIFT, SIMPLER_WEIGHTS
 from models.encoding import EncodedItems, popularity_features
 from models.item_item import ItemScores
 from models.modelfiles import Model
@@ -26,11 +26,14 @@ HEAD = 2
 
 @dataclass(frozen=True)
 class Known:
-    """Of a batch of users: history as in UserBatch, what the ranker reads, and item-item scores of all items (B, n)."""
+    """Of a batch of users: history as in UserBatch, what the ranker reads, item-item scores of all items (B, n), and
+    whose vector the tower gave no numbers for (B,): it says nothing then, as that of a user who did nothing.
+    """
 
     history: Ints
     side: UserSide
     item_scores: Tensor
+    lost: Tensor
 
 
 class Ranking:
@@ -52,10 +55,11 @@ class Ranking:
         history = torch.from_numpy(users.history.astype(np.int64))
         profile = torch.from_numpy(profile_numbers(users.profile, self.model.vocabularies))
         watches = torch.from_numpy(users.watches)
-        # A vector that is none says nothing, as that of a user who did nothing.
-        vectors = torch.nan_to_num(self.model.tower.users(self.inputs, history, profile, watches), 0.0, 0.0, 0.0)
+        vectors = self.model.tower.users(self.inputs, history, profile, watches)
+        lost = ~torch.isfinite(vectors).all(1)
+        vectors = torch.where(lost[:, None], 0.0, vectors)
         side = UserSide(vectors, genre_shares(history, self.genres), profile, watches)
-        return Known(users.history, side, self.item_scores.scores(users.history))
+        return Known(users.history, side, self.item_scores.scores(users.history), lost)
 
     def logits(self, known: Known, item_no: Ints) -> tuple[Floats, Bools]:
         """(B, C) calibrated logits of the candidates item_no (B, C), out of any context; (B,) where those would not be
@@ -70,7 +74,7 @@ class Ranking:
         if weights[LEARNT] != 0:
             logits += weights[LEARNT] * self._learnt_of_head(known, item_no, logits)
         logits = logits * scale + shift
-        lost = ~torch.isfinite(logits).all(1)
+        lost = known.lost | ~torch.isfinite(logits).all(1)
         if lost.any():
             logits[lost] = _simpler(features[lost])
         return np.asarray(logits.numpy(), np.float32), np.asarray(lost.numpy(), bool)
@@ -132,7 +136,8 @@ class Ranking:
 def _simpler(features: Tensor) -> Tensor:
     """(B, C) by blend.SIMPLER_WEIGHTS; features that are no numbers count as 0."""
     known = torch.nan_to_num(features, 0.0, 0.0, 0.0)
-    return torch.stack([known[..., FEATURES.index(name)] * by for name, by in SIMPLER_WEIGHTS.items()]).sum(0)
+    parts = [known[..., FEATURES.index(name)] * weight for name, weight in SIMPLER_WEIGHTS.items()]
+    return torch.stack(parts).sum(0) + SIMPLER_SHIFT
 
 
 def _slots(item_no: Ints) -> Tensor:

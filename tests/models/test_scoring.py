@@ -15,7 +15,7 @@ from models.blend import LEARNT
 from models.measuring import counted_lists, genre_weights, open_catalogue
 from models.modelfiles import RANKER, TOWER, encode_items, load_model, load_usable, save_model
 from models.scoring import Scorer
-from models.types import CandidateLists, Filters, UserBatch
+from models.types import LOGIT_GRID, CandidateLists, Filters, UserBatch
 from tests.models.blocks import BLOCK, PROFILE, block_of
 
 ITEMS = 2 * BLOCK
@@ -183,6 +183,7 @@ def test_without_numbers_from_the_ranker_a_simpler_order_makes_the_lists_and_the
     scorer = Scorer(broken, replace(encoded, half=half), open_catalogue(encoded.genres), lists, small.retrieval, NOW)
     found = scorer.score(users_of(histories), filters_of(histories, encoded))
     assert found.simpler[0]
+    assert np.abs(found.logit_q[0]).max() < 8 * LOGIT_GRID  # scores are stored from -8 to 8
     assert {block_of(item) for item in found.item_no[0]} == {0}
     assert (np.diff(found.logit_q, axis=1) <= 0).all()
 
@@ -219,3 +220,22 @@ def test_no_other_file_of_a_model_is_done_without(trained, tmp_path):
     (folder / TOWER).unlink()
     with pytest.raises(DataError, match=TOWER):
         load_usable(folder)
+
+
+def test_a_user_whom_the_tower_has_no_numbers_for_is_told_of_and_gets_what_their_history_says(
+    model, encoded, lists, small
+):
+    class Numberless:
+        def users(self, inputs, history, profile, watches):
+            vectors = model.tower.users(inputs, history, profile, watches)
+            vectors[0] = np.nan
+            return vectors
+
+    scorer = Scorer(
+        replace(model, tower=Numberless()), encoded, open_catalogue(encoded.genres), lists, small.retrieval, NOW
+    )
+    histories = [[0, 1, 2], [20, 21, 22]]
+    found = scorer.score(users_of(histories), filters_of(histories, encoded))
+    assert found.simpler.tolist() == [True, False]
+    assert {block_of(item) for item in found.item_no[0]} == {0}
+    assert not found.vectors[0].any()
