@@ -32,7 +32,7 @@ def results(checks: Iterable[Check]) -> Iterator[dg.AssetCheckResult]:
         )
 
 
-def unchanged(state: str) -> Iterator[dg.AssetCheckResult]:
+def not_judged(state: str) -> Iterator[dg.AssetCheckResult]:
     """Where nothing was published, nothing was judged."""
     said = "not judged: readers have a later hour" if state == EARLIER else "nothing to publish"
     for name in CHECKS:

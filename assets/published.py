@@ -48,7 +48,7 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
             except GateFailed as failed:
                 yield from gate_checks.results(failed.checks)
                 raise
-        yield from gate_checks.results(result.checks) if result.checks else gate_checks.unchanged(result.state)
+        yield from gate_checks.results(result.checks) if result.checks else gate_checks.not_judged(result.state)
         tag(context, generation=result.generation, model=scored.model_version)
         yield dg.MaterializeResult(metadata=publication(result))
 

@@ -20,7 +20,8 @@ from typing import Any
 import dagster as dg
 
 from bench.timeline import Timeline
-from bench.unattended_location import LOCATION, UNDER_WAY
+from bench.unattended_location import LOCATION
+from dagster_project.arrivals import UNDER_WAY
 from dagster_project.launch import prepare_instance
 
 

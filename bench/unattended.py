@@ -111,7 +111,6 @@ class Trial:
         self.told = Told()
         self.late_events: list[str] = []
         self.marked: int | None = None
-        self.killed_at = self.back_after = 0.0
 
     def run(self) -> bool:
         """Whether everything came out as it must."""
@@ -174,7 +173,6 @@ class Trial:
         if since == 0:
             self.daemon.wait_for_a_run()
             self.daemon.kill()
-            self.killed_at = time.monotonic()
         if since == OUTAGE_HOURS - 1:
             self.daemon.start()
 
@@ -214,7 +212,7 @@ class Trial:
         live = sum(
             Hour(END + timedelta(hours=number)).start.replace(tzinfo=None) in hours for number in range(plan.hours)
         )
-        arrived = lake.read(EVENTS).where(F.col("timestamp") >= F.lit(END)).count()
+        arrived = lake.read(EVENTS).where(F.col("ingested_at") >= F.lit(END)).count()
         late = lake.read(EVENTS).where(F.col("event_id").isin(self.late_events))
         late_hours = [row["hour"] for row in late.select("hour").distinct().collect()]
         checks: dict[str, tuple[object, object]] = {

@@ -18,6 +18,7 @@ import dagster as dg
 from bench.timeline import SetTime
 from conf.hours import Hour
 from dagster_project import alerts
+from dagster_project.arrivals import UNDER_WAY
 from dagster_project.build import DAILY, HOURLY, build
 from stores.opening import open_store
 
@@ -26,13 +27,6 @@ PLAN = "unattended.json"
 """In the home folder: `settings`, those of every run, and `faults`, more of them by run key."""
 TRIES = 4
 PARTITION = "dagster/partition"
-UNDER_WAY = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dg.definitions

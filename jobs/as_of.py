@@ -7,8 +7,7 @@ import json
 from conf.errors import PermanentError
 from jobs.rollback import attempts
 from jobs.tables import PUBLISHED
-
-MERGED = ("current", "retired", "bad")
+from stores.control import MERGED
 
 
 def versions_of(root: str, generation: int) -> dict[str, int]:

@@ -15,10 +15,9 @@ from conf.errors import DataError
 from conf.hours import Hour
 from jobs.lake import Lake
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED
-from stores.control import Control
+from stores.control import MERGED, Control
 
 KEY = ["user_id", "variant"]
-MERGED = ("current", "retired", "bad")
 COMPACTED_AFTER = 24
 """Attempts, about a day's: each adds some files to the tables, and marks rows of published as replaced."""
 

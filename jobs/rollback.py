@@ -22,7 +22,7 @@ from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED, Table
 from stores.artefact import load_artefact
 from stores.base import VARIANTS, Store, choose
 from stores.changing import change_control
-from stores.control import Control
+from stores.control import MERGED, Control
 
 _NOTHING = "nothing has been published to this store yet, so there is nothing to go back to"
 LOOKED_UP = 2000
@@ -137,7 +137,7 @@ def _base_version(root: str, control: Control, generation: int) -> int:
         for entry in attempts(root)
         if entry["store_id"] == control.store_id
         and entry["generation"] > generation
-        and control.state_of(entry["generation"], entry["state"]) in {"current", "retired", "bad"}
+        and control.state_of(entry["generation"], entry["state"]) in MERGED
     ]
     if not later or later[-1]["base_version"] is None:
         raise DataError(f"the ledger does not know what came after generation {generation}: go back with --force")

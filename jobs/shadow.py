@@ -90,8 +90,12 @@ def _explored(lake: Lake, hour: Hour) -> DataFrame:
         lake.read(SERVED)
         .where(within & (F.col("context") == "home") & F.col("user_id").isNotNull())
         .select("request_id", "user_id", F.explode(place).alias("place"))
-        .select("request_id", "user_id", F.col("place.item_ids").alias("item_id"), "place.propensities")
-        .withColumnRenamed("propensities", "propensity")
+        .select(
+            "request_id",
+            "user_id",
+            F.col("place.item_ids").alias("item_id"),
+            F.col("place.propensities").alias("propensity"),
+        )
         .where(F.col("propensity") < 1)
     )
     clicks = (

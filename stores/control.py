@@ -29,6 +29,8 @@ MAX_ITEM_ID_BYTES = 200
 
 UNDER_WAY = ("planned", "loading", "loaded", "verified")
 """States of an attempt before its switch, in their order. After it: current, retired, bad; aborted without it."""
+MERGED = ("current", "retired", "bad")
+"""States of attempts that were live at some time."""
 
 
 @dataclass(frozen=True)
