@@ -19,6 +19,7 @@ from conf.settings import Settings
 from models.batches import ExampleSource, Survey
 from models.cowatch import CoCounts, CoWatched, co_watched, read_baskets, strongest
 from models.evaluation import Cases, measure
+from models.gathering import Told
 from models.types import Floats, Ints
 
 RIDGES = (100.0, 300.0, 1000.0)
@@ -185,43 +186,24 @@ class ItemScores:
     def __init__(self, model: ItemItem, n: int) -> None:
         self.model, self.n = model, n
 
+    def told(self, watches: int) -> Told:
+        """What scoring reads of the model; watches: how many of the last ones the recent score reads."""
+        return Told(self.model.items, self.model.weights, _kept(self.model.decay, WATCHES), _kept(RECENT, watches))
+
     def scores(self, history: Ints) -> Tensor:
         """(B, n) the weighted mean of what the newest WATCHES of each history (B, H) say."""
-        return self._sum(history, WATCHES, self.model.decay)
-
-    def recent(self, history: Ints, watches: int) -> Tensor:
-        """(B, n) the same of the last `watches` alone, the newest most."""
-        return self._sum(history, watches, RECENT)
-
-    def anchors(self, history: Ints, items: Ints, watches: int) -> Ints:
-        """(B, C) for each of `items` (B, C): how many watches back the one lies that adds most to its score.
-
-        -1 where that is none of the last `watches`, or nothing adds to it. Of equal ones the newest counts.
-        """
-        place, added = self._entries(history, WATCHES, self.model.decay)
-        most = torch.zeros(len(history), self.n + 1).scatter_reduce_(1, place, added, "amax")
-        width = self.model.items.shape[1]
-        back = torch.full((len(history), self.n + 1), -1, dtype=torch.int32)
-        count = min(watches, history.shape[1], WATCHES)
-        for ago in range(count - 1, -1, -1):
-            own = slice(ago * width, (ago + 1) * width)
-            first = (added[:, own] > 0) & (added[:, own] >= most.gather(1, place[:, own]))
-            back.scatter_(1, torch.where(first, place[:, own], self.n), ago)
-        back[:, self.n] = -1
-        return back.gather(1, torch.from_numpy(items.astype(np.int64)).clamp(min=0)).numpy()
-
-    def _sum(self, history: Ints, watches: int, decay: float) -> Tensor:
-        place, added = self._entries(history, watches, decay)
-        return torch.zeros(len(history), self.n + 1).scatter_add_(1, place, added)[:, : self.n]
-
-    def _entries(self, history: Ints, watches: int, decay: float) -> tuple[Tensor, Tensor]:
-        """(B, W·K) items, n where there are none, and what they get: of the newest watch first."""
-        newest = history[:, ::-1][:, :watches]
+        newest = history[:, ::-1][:, :WATCHES]
         there = (newest >= 0) & (newest < len(self.model))
         row = np.where(there, newest, 0)
-        kept = np.where(there, np.float32(decay) ** np.arange(newest.shape[1], dtype=np.float32), 0).astype(np.float32)
+        kept = np.where(there, _kept(self.model.decay, newest.shape[1]), np.float32(0))
         kept = kept / np.maximum(kept.sum(1, keepdims=True), np.float32(1e-6))
         items = self.model.items[row]
         items = np.where(items < 0, np.int32(self.n), items).reshape(len(history), -1)
         added = (self.model.weights[row] * kept[..., None]).reshape(len(history), -1)
-        return torch.from_numpy(items.astype(np.int64)), torch.from_numpy(np.ascontiguousarray(added))
+        sums = torch.zeros(len(history), self.n + 1)
+        return sums.scatter_add_(1, torch.from_numpy(items.astype(np.int64)), torch.from_numpy(added))[:, : self.n]
+
+
+def _kept(decay: float, watches: int) -> Floats:
+    """(W,) the weight of each watch, the newest first."""
+    return np.asarray(np.float32(decay) ** np.arange(watches, dtype=np.float32), np.float32)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from models import candidates
-from models.scoring import Scorer, order_key, padded
+from models.ordering import order_keys
+from models.scoring import Scorer, padded
 from models.types import LOGIT_GRID, Bytes, Filters, Floats, Ints, UserBatch
 
 
@@ -54,41 +55,35 @@ class StagedScorer(Scorer):
     def trace(self, users: UserBatch, filters: Filters, item_no: int) -> Stages:
         """users, filters: of one user."""
         users, filters = padded(users, filters, 0, self.retrieval.batch_users)
-        known = self.ranking.known(users)
-        vector = known.side.vectors.numpy()[0]
-        near = self.nearest(known, filters)
-        keys = self._candidates(known, filters)
-        numbers = candidates.items_of(keys)
-        logit_q, _ = self._grid(known, numbers)
+        known, found = self.candidates(users, filters)
+        vector, numbers = known.side.vectors.numpy()[0], found.item_no
+        logit_q, _ = self.grid(known, found)
         place = _place(numbers[0], item_no)
         if place is None:
             # In the stead of another one, for the same product of another shape differs in its last bits.
-            instead = numbers.copy()
-            instead[0, -1] = item_no
-            own = int(self._grid(known, instead)[0][0, -1])
+            asked = np.full(len(users), item_no, np.int32)
+            instead = self.gatherer.gather(users.history, filters, known.products, asked)
+            own = int(self.grid(known, instead)[0][0, -1])
         else:
             own = int(logit_q[0, place])
         there = numbers[0] >= 0
-        order = np.sort(order_key(~there, logit_q[0], numbers[0])[there])
-        rows = self._cut(numbers, logit_q)
-        made = np.take_along_axis(numbers, rows, 1)[0]
+        order = np.sort(order_keys(logit_q[0], numbers[0])[there])
+        made = np.take_along_axis(numbers, self.cut(numbers, logit_q), 1)[0]
         made = made[made >= 0]
         genre = self.catalogue.primary_genre[item_no]
-        kind = candidates.unpack(keys)
-        product = float(self.encoded.vectors[item_no] @ vector)
         return Stages(
             product=product,
             nearest=self._nearest(vector, item_no),
-            ann=_place(near[0], item_no),
-            co_watched=_place(self.co_watched(known, filters)[0], item_no),
+            ann=_place(found.nearest[0], item_no),
+            co_watched=_place(found.co_watched[0], item_no),
             similar=self._similar(users.history, item_no),
             genres=self._genres(filters.genre_weights[0], item_no),
             trending=_place(self.lists.trending[: self.retrieval.trending], item_no),
             new=_place(self.lists.new[: self.retrieval.new], item_no),
-            candidate=None if place is None else (place, int(kind.source[0, place]), int(kind.anchor[0, place])),
+            candidate=None if place is None else (place, int(found.source[0, place]), int(found.anchor[0, place])),
             candidates=int(there.sum()),
             logit=own / LOGIT_GRID,
-            ranked=int(np.searchsorted(order, (-own << 32) + item_no)),
+            ranked=int(np.searchsorted(order, order_keys(np.array([own], np.int32), np.array([item_no], np.int32))[0])),
             kept=_place(made, item_no),
             kept_of_genre=int((self.catalogue.primary_genre[made] == genre).sum()),
             made=tuple(made.tolist()),

@@ -1,6 +1,7 @@
 import faiss
 import numpy as np
 import pytest
+import torch
 
 from models.cowatch import CoWatched
 from models.index import ItemIndex, write_index
@@ -11,15 +12,21 @@ ALL = np.ones(5, bool)
 UNWATCHED = CoWatched(np.zeros(0, np.float32), np.zeros((0, 2), np.int32), np.zeros((0, 2), np.float32))
 
 
-def test_the_largest_inner_product_comes_first_and_ties_go_by_item_no():
-    index = ItemIndex(VECTORS, ALL, batch=4)
-    assert index.search(np.array([[1, 0]], np.float32), 4).tolist() == [[3, 0, 2, 1]]
+def test_products_are_with_the_active_items_and_of_any_other_when_asked():
+    index = ItemIndex(VECTORS, np.array([True, False, False, True, False]), batch=2)
+    users = torch.tensor([[1.0, 0.0], [0.0, 3.0]])
+    found = index.products(users)
+    assert found.columns.tolist() == [0, 3]
+    assert found.values.tolist() == [[1, 2], [0, 0]]
+    assert index.at(found, users, np.array([[3, 4, -1], [1, 0, 2]], np.int32)).tolist() == [[2, -1, 0], [3, 0, 0]]
 
 
-def test_inactive_items_are_not_found_and_missing_ones_are_minus_one():
-    index = ItemIndex(VECTORS, np.array([True, False, False, True, False]), batch=4)
-    assert index.search(np.array([[1, 0]] * 5, np.float32), 3).tolist() == [[3, 0, -1]] * 5
-    assert ItemIndex(VECTORS, np.zeros(5, bool), batch=4).search(VECTORS[:1], 2).tolist() == [[-1, -1]]
+def test_without_an_active_item_there_are_no_products():
+    index = ItemIndex(VECTORS, np.zeros(5, bool), batch=1)
+    users = torch.tensor([[2.0, 0.0]])
+    found = index.products(users)
+    assert found.values.shape == (1, 0)
+    assert index.at(found, users, np.array([[0, -1]], np.int32)).tolist() == [[2, 0]]
 
 
 def test_items_without_watches_are_similar_by_angle_never_to_themselves():

@@ -87,13 +87,6 @@ def test_a_score_is_the_mean_of_what_the_watches_say_the_newest_most():
     assert not found[2:].any()  # nothing watched; watched what is newer than the model
 
 
-def test_the_anchor_is_the_watch_that_adds_most_and_none_where_that_lies_too_far_back():
-    history, items = np.array([[0, 1]], np.int32), np.array([[2, 3, 4]], np.int32)
-    assert scores_of(1.0).anchors(history, items, 5).tolist() == [[1, 0, -1]]
-    assert scores_of(1.0).anchors(history, items, 1).tolist() == [[-1, 0, -1]]
-    assert scores_of(0.1).anchors(np.array([[1, 0]], np.int32), items, 5).tolist() == [[0, 0, -1]]
-
-
 def test_older_watches_than_are_read_say_nothing():
     history = np.full((1, WATCHES + 1), 1, np.int32)
     history[0, 0] = 0
