@@ -37,9 +37,7 @@ def scorer(items: int, settings: Settings, seed: int) -> Scorer:
     torch.manual_seed(seed)
     profile = (PROFILE_VALUES,) * len(PROFILE_FIELDS)
     shape = TowerShape(items, 0, profile, settings.tower.dim, tuple(settings.tower.hidden), 0.0)
-    ranker = Ranker(
-        RankerShape(settings.tower.dim, GENRES, profile, 3, 20, tuple(settings.ranker.hidden), dropout=0.0)
-    )
+    ranker = Ranker(RankerShape(settings.tower.dim, GENRES, profile, 3, 20, tuple(settings.ranker.hidden), dropout=0.0))
     with torch.no_grad():
         ranker.last.weight.normal_(std=0.3)
         for name in FEATURES:
@@ -78,7 +76,9 @@ def scorer(items: int, settings: Settings, seed: int) -> Scorer:
         rng.normal(size=(items, PRODUCT_DIM)).astype(np.float32),
         np.zeros((items, 8), np.float32),
     )
-    return Scorer(model, encoded, open_catalogue(genres), _lists(rng, similar, genres, settings), settings.retrieval, 0.0)
+    return Scorer(
+        model, encoded, open_catalogue(genres), _lists(rng, similar, genres, settings), settings.retrieval, 0.0
+    )
 
 
 def users(scorer: Scorer, count: int, watches: tuple[int, int], seed: int) -> tuple[UserBatch, Filters]:

@@ -120,7 +120,9 @@ class Retrieval(Section):
     per_genre: Positive = Field(description="Popular items for each such genre")
     trending: Positive = Field(description="Trending items")
     new: Positive = Field(description="New releases")
-    total: Positive = Field(description="Candidates a user, at most, after duplicates are removed")
+    total: Annotated[int, Field(ge=1, le=4096)] = Field(
+        description="Candidates a user, at most, after duplicates are removed"
+    )
     list_size: Annotated[int, Field(ge=1, le=150)] = Field(description="Items kept in a user's list")
     genre_share: Share = Field(description="Share of a list that one primary genre may fill, while others last")
     batch_users: Positive = Field(description="Users scored together; every batch is padded to this size")

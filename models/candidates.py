@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from conf.settings import Retrieval
 from conf.vocabulary import NO_ANCHOR, Source
-from models.gathering import Found, Notes, Products, Rules, Sources, gather
+from models.gathering import Found, Sources, gather
+from models.highest import Notes, Products, Rules
 from models.item_item import ItemScores
 from models.types import Bools, Bytes, CandidateLists, CatalogueArrays, Filters, Floats, Ints
 
@@ -52,7 +53,11 @@ class Gatherer:
         item_scores: ItemScores,
         settings: Retrieval,
     ) -> None:
-        """live (n,): which items may be shown at all."""
+        """live (n,): which items may be shown at all.
+
+        Raises:
+            ValueError: a list, or the item-item model, has items that the catalogue lacks.
+        """
         self.settings = settings
         self._rules = (_own(catalogue.maturity), np.where(live, catalogue.licensed, np.uint64(0)))
         self._similar = _own(lists.similar[:, : settings.per_watch])
@@ -62,6 +67,12 @@ class Gatherer:
         self._told = item_scores.told(settings.watches)
         self._notes = Notes.of(len(live), self._told.items.shape[1] * len(self._told.kept))
         self._served = 0
+        # The loops look into arrays of n without asking whether they have such a place.
+        if any(
+            items.max(initial=-1) >= len(live)
+            for items in (self._similar, self._by_genre, *self._for_all, self._told.items)
+        ):
+            raise ValueError(f"candidate lists have items beyond the {len(live):,} of the catalogue")
 
     def gather(self, history: Ints, filters: Filters, products: Products, asked: Ints | None = None) -> Candidates:
         """history (B, H) as in UserBatch. asked (B,): an item of each user that is to be among the candidates, at the
@@ -95,7 +106,7 @@ class Gatherer:
         return Candidates(*found)
 
     def _liked(self, weights: Floats) -> Ints:
-        """(B, g) the genres that are looked into for each user, ascending, the number of genres where there are fewer."""
+        """(B, g) the genres that are looked into for each user, ascending; G where there are fewer."""
         genres = len(self._by_genre)
         count = min(MAX_GENRES, weights.shape[1], genres)
         heaviest = np.argsort(-weights[:, :genres], axis=1, kind="stable")[:, :count].astype(np.int32)

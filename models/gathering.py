@@ -11,26 +11,12 @@ import numpy as np
 
 from conf.vocabulary import NO_ANCHOR, Source
 from models.compiling import compiled, inlined
-from models.types import Bits, Bytes, Floats, Ints, Longs
+from models.highest import Notes, Products, Rules, co_watched, nearest
+from models.types import Bytes, Floats, Ints
 
 _SIMILAR, _GENRE, _NEW, _TRENDING = int(Source.SIMILAR), int(Source.GENRE), int(Source.NEW), int(Source.TRENDING)
 _ANN, _POPULAR, _NO_ANCHOR = int(Source.ANN), int(Source.POPULAR), int(NO_ANCHOR)
-_LOW = np.int64(2**32 - 1)
 _LEAST = np.float32(1e-6)
-_TOGETHER, _SPARE = 32, 128
-"""Products that are looked at at once, for few of them reach a list; and how many more of these are looked into than
-are wanted, to stand in for items that the user may not see."""
-
-
-class Rules(NamedTuple):
-    """Of n items and B users: see types.CatalogueArrays and types.Filters. licensed: 0 for items that are not live."""
-
-    maturity: Bytes
-    licensed: Bits
-    offsets: Longs
-    watched: Ints
-    limits: Bytes
-    regions: Bits
 
 
 class Told(NamedTuple):
@@ -41,13 +27,6 @@ class Told(NamedTuple):
     weights: Floats
     kept: Floats
     recent: Floats
-
-
-class Products(NamedTuple):
-    """Inner products (B, m) with the vectors of the items `columns` (m,), ascending."""
-
-    values: Floats
-    columns: Ints
 
 
 class Sources(NamedTuple):
@@ -61,22 +40,6 @@ class Sources(NamedTuple):
     new: Ints
     trending: Ints
     popular: Ints
-
-
-class Notes(NamedTuple):
-    """By item: when it was last taken up (or watched: then it may not be), and spoken of; and then its score, its recent
-    score, the most that one watch added, and how many watches back that one lies. spoken: items spoken of, as far as
-    counted."""
-
-    taken: Longs
-    told: Longs
-    said: Floats
-    spoken: Ints
-
-    @classmethod
-    def of(cls, n: int, most: int) -> Notes:
-        """For n items, of which a user's watches speak of `most` or fewer."""
-        return cls(*(np.zeros(n, np.int64) for _ in range(2)), np.zeros((n, 4), np.float32), np.zeros(most, np.int32))
 
 
 class Found(NamedTuple):
@@ -110,10 +73,11 @@ def gather(
     for user in range(len(history)):
         time = began + user + 1
         for place in range(rules.offsets[user], rules.offsets[user + 1]):
-            notes.taken[rules.watched[place]] = time  # so it is never taken up
+            if 0 <= rules.watched[place] < len(notes.taken):
+                notes.taken[rules.watched[place]] = time  # so it is never taken up
         spoken = _listen(history[user], told, notes, time)
-        _nearest(user, time, products, rules, notes, keys[: 2 * found.nearest.shape[1]], found.nearest[user])
-        _co_watched(user, time, spoken, rules, notes, keys[: 2 * found.co_watched.shape[1]], found.co_watched[user])
+        nearest(user, time, products, rules, notes, keys[: 2 * found.nearest.shape[1]], found.nearest[user])
+        co_watched(user, time, spoken, rules, notes, keys[: 2 * found.co_watched.shape[1]], found.co_watched[user])
         queued = _queue(history[user], sources, notes, found.nearest[user], found.co_watched[user], user, queue)
         count = _take(queue[:queued], found.item_no.shape[1], user, time, 0, rules, notes, found)
         for place in range(len(sources.popular)):
@@ -167,120 +131,18 @@ def _listen(history: Ints, told: Told, notes: Notes, time: int) -> int:
     return spoken
 
 
-@inlined
-def _key(score: np.float32, item: int) -> int:
-    """Higher for a higher score, and of equal ones for a lower item."""
-    bits = np.float32(score).view(np.int32)
-    if bits < 0:
-        bits ^= np.int32(0x7FFFFFFF)
-    return (np.int64(bits) << 32) | (_LOW - np.int64(item))  # type: ignore[return-value]
-
-
-@inlined
-def _score(key: int) -> np.float32:
-    """The score that is in a key."""
-    bits = np.int32(key >> 32)
-    if bits < 0:
-        bits ^= np.int32(0x7FFFFFFF)
-    return np.int32(bits).view(np.float32)  # type: ignore[return-value]
-
-
 @compiled
-def _empty(keys: Longs, count: int, into: Ints) -> None:
-    """The items of the highest keys, the highest first."""
-    ordered = np.sort(keys[:count])
-    for place in range(min(count, len(into))):
-        into[place] = _LOW - (ordered[count - 1 - place] & _LOW)
-
-
-@compiled
-def _keep(keys: Longs) -> int:
-    """Bring the higher half of the keys to the front, the least of it first; the score of that one is the bar now."""
-    half = len(keys) // 2
-    ordered = np.partition(keys, half)
-    keys[:half] = ordered[half:]
-    return half
-
-
-@compiled
-def _nearest(user: int, time: int, products: Products, rules: Rules, notes: Notes, keys: Longs, into: Ints) -> None:
-    """The len(into) = len(keys) / 2 highest products that the user may see."""
-    values = products.values[user]
-    peaks = np.empty((len(values) + _TOGETHER - 1) // _TOGETHER, np.float32)
-    for block in range(len(peaks)):
-        peak = np.float32(-np.inf)
-        for place in range(block * _TOGETHER, min((block + 1) * _TOGETHER, len(values))):
-            peak = max(peak, values[place])
-        peaks[block] = peak
-    enough = len(into) + _SPARE
-    bar = np.float32(-np.inf)
-    if enough < len(peaks):
-        # So many products are at least this high; of those lower none is wanted, unless many of these may not be seen.
-        bar = np.partition(peaks, len(peaks) - enough)[len(peaks) - enough]
-    count = _above(bar, user, time, peaks, products, rules, notes, keys)
-    if count < len(into) and bar > -np.inf:
-        count = _above(np.float32(-np.inf), user, time, peaks, products, rules, notes, keys)
-    _empty(keys, count, into)
-
-
-@compiled
-def _above(
-    bar: np.float32, user: int, time: int, peaks: Floats, products: Products, rules: Rules, notes: Notes, keys: Longs
-) -> int:
-    """Keys of the products from `bar` on of items that the user may see, the highest len(keys) / 2 among them at least;
-    how many keys there are."""
-    values, columns = products.values[user], products.columns
-    licensed, maturity, limit, region = rules.licensed, rules.maturity, rules.limits[user], rules.regions[user]
-    count = 0
-    for block in range(len(peaks)):
-        if peaks[block] < bar:
-            continue
-        for place in range(block * _TOGETHER, min((block + 1) * _TOGETHER, len(values))):
-            if values[place] >= bar:
-                item = columns[place]
-                if (licensed[item] & region) != 0 and maturity[item] <= limit and notes.taken[item] != time:
-                    keys[count] = _key(values[place], item)
-                    count += 1
-                    if count == len(keys):
-                        count = _keep(keys)
-                        bar = _score(keys[0])
-    return count
-
-
-@compiled
-def _co_watched(user: int, time: int, spoken: int, rules: Rules, notes: Notes, keys: Longs, into: Ints) -> None:
-    """The len(into) = len(keys) / 2 highest scores above 0 of items that the user may see."""
-    licensed, maturity, limit, region = rules.licensed, rules.maturity, rules.limits[user], rules.regions[user]
-    count, bar = 0, np.float32(0)
-    for place in range(spoken):
-        item = notes.spoken[place]
-        score = notes.said[item, 0]
-        if score > 0 and score >= bar:
-            if (licensed[item] & region) != 0 and maturity[item] <= limit and notes.taken[item] != time:
-                keys[count] = _key(score, item)
-                count += 1
-                if count == len(keys):
-                    count = _keep(keys)
-                    bar = _score(keys[0])
-    _empty(keys, count, into)
-
-
-@compiled
-def _queue(
-    history: Ints, sources: Sources, notes: Notes, nearest: Ints, co_watched: Ints, user: int, queue: Ints
-) -> int:
+def _queue(history: Ints, sources: Sources, notes: Notes, near: Ints, spoken_of: Ints, user: int, queue: Ints) -> int:
     """All sources side by side, place by place, in the order of candidates.ORDER: rows of item, source and anchor, the
     same item as often as it is found; how many rows there are."""
     similar, by_genre, liked = sources.similar, sources.by_genre, sources.liked[user]
-    depth = max(
-        max(similar.shape[1], by_genre.shape[1], len(sources.new)),
-        max(len(sources.trending), len(nearest), len(co_watched)),
-    )
+    of_lists = max(similar.shape[1], by_genre.shape[1], len(sources.new), len(sources.trending))
+    depth = max(of_lists, len(near), len(spoken_of))
     watches, count = min(sources.watches, len(history)), 0
     for place in range(depth):
         spoken, back = np.int32(-1), _NO_ANCHOR
-        if place < len(co_watched) and co_watched[place] >= 0:
-            spoken = co_watched[place]
+        if place < len(spoken_of) and spoken_of[place] >= 0:
+            spoken = spoken_of[place]
             if notes.said[spoken, 3] < watches:
                 back = int(notes.said[spoken, 3])
         for ago in range(watches):
@@ -298,9 +160,9 @@ def _queue(
             count = _pair(sources.new[place], -1, _NEW, _NO_ANCHOR, count, queue)
         if place < len(sources.trending):
             count = _pair(sources.trending[place], -1, _TRENDING, _NO_ANCHOR, count, queue)
-        near = nearest[place] if place < len(nearest) else np.int32(-1)
+        close = near[place] if place < len(near) else np.int32(-1)
         own = spoken if back == _NO_ANCHOR else np.int32(-1)
-        count = _pair(near, own, _ANN, _NO_ANCHOR, count, queue)
+        count = _pair(close, own, _ANN, _NO_ANCHOR, count, queue)
     return count
 
 
@@ -315,9 +177,7 @@ def _pair(one: int, other: int, source: int, anchor: int, count: int, queue: Int
 
 
 @compiled
-def _take(
-    queue: Ints, most: int, user: int, time: int, count: int, rules: Rules, notes: Notes, found: Found
-) -> int:
+def _take(queue: Ints, most: int, user: int, time: int, count: int, rules: Rules, notes: Notes, found: Found) -> int:
     """Take up those of the queue that were not yet and may be, until there are `most`; how many there are."""
     licensed, maturity, limit, region = rules.licensed, rules.maturity, rules.limits[user], rules.regions[user]
     taken, told, said = notes.taken, notes.told, notes.said

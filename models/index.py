@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.gathering import Products
+from models.highest import Products
 from models.types import Bools, Floats, Ints
 
 

@@ -15,7 +15,7 @@ from models.batches import profile_numbers
 from models.blend import FEATURES, LEARNT, SIMPLER_SHIFT, SIMPLER_WEIGHTS
 from models.candidates import Candidates
 from models.encoding import EncodedItems, popularity_features
-from models.gathering import Products
+from models.highest import Products
 from models.index import ItemIndex
 from models.modelfiles import Model
 from models.ordering import rank_terms
@@ -124,9 +124,7 @@ class Ranking:
         for start in range(0, len(items), RANKED_TOGETHER):
             rows = slice(start, start + RANKED_TOGETHER)
             item_half, item_product = torch.split(F.embedding(items[rows], self.halves), self.widths, dim=2)
-            parts.append(
-                ranker.learnt((half[rows], product[rows]), (item_half, item_product), dot[rows], match[rows])
-            )
+            parts.append(ranker.learnt((half[rows], product[rows]), (item_half, item_product), dot[rows], match[rows]))
         return torch.cat(parts)
 
 

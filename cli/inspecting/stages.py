@@ -72,7 +72,7 @@ class StagedScorer(Scorer):
         made = made[made >= 0]
         genre = self.catalogue.primary_genre[item_no]
         return Stages(
-            product=product,
+            product=float(self.encoded.vectors[item_no] @ vector),
             nearest=self._nearest(vector, item_no),
             ann=_place(found.nearest[0], item_no),
             co_watched=_place(found.co_watched[0], item_no),

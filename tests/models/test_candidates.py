@@ -7,7 +7,7 @@ from conf.vocabulary import EVERYWHERE, NO_ANCHOR, Source
 from models import candidates
 from models.candidates import Candidates, Gatherer
 from models.cowatch import CoWatched
-from models.gathering import Products
+from models.highest import Products
 from models.item_item import ItemItem, ItemScores
 from models.measuring import open_catalogue
 from models.types import CandidateLists, Filters
