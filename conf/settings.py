@@ -120,7 +120,7 @@ class Retrieval(Section):
     per_genre: Positive = Field(description="Popular items for each such genre")
     trending: Positive = Field(description="Trending items")
     new: Positive = Field(description="New releases")
-    total: Annotated[int, Field(ge=1, le=4096)] = Field(
+    total: Annotated[int, Field(ge=1, le=100_000)] = Field(
         description="Candidates a user, at most, after duplicates are removed"
     )
     list_size: Annotated[int, Field(ge=1, le=150)] = Field(description="Items kept in a user's list")

@@ -9,9 +9,9 @@ from models.blend import RANK_OFFSET
 from models.compiling import compiled
 from models.types import Bools, Bytes, Floats, Ints, Longs
 
-PLACE_BITS, ITEM_BITS = 12, 31
+PLACE_BITS, ITEM_BITS = 18, 24
 WIDEST = 1 << PLACE_BITS
-"""Candidates in a row, at most."""
+"""Candidates in a row, at most. Items have three bytes in a stored row."""
 
 
 def rank_terms(scores: Floats, missing: Bools) -> Floats:
