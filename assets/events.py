@@ -3,11 +3,11 @@ from contextlib import closing
 
 import dagster as dg
 
-from assets.failing import retried
 from assets.health_checks import warned, warnings
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.steps import step
 from conf.hours import Hour
 from jobs import health, ingest
 from jobs.tables import EVENTS
@@ -24,7 +24,7 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(EVENTS)},
         check_specs=warnings("events", health.EVENT_CHECKS),
     )
-    @retried
+    @step
     def events(
         context: dg.AssetExecutionContext, topshelf: Topshelf
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:

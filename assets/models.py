@@ -1,10 +1,10 @@
 import dagster as dg
 
-from assets.failing import retried
 from assets.metadata import column_schema, curves, judgement, metrics_table, orders_table
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from assets.runs import training_day
+from assets.steps import step
 from assets.tracking import tracked
 from jobs import train
 from jobs.tables import MODELS
@@ -20,7 +20,7 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description="Towers, item-item model and ranker, trained on the day's examples, measured and judged.",
         metadata={"dagster/column_schema": column_schema(MODELS)},
     )
-    @retried
+    @step
     def models(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         day, cut = training_day(context, topshelf.now())
         result = train.run(topshelf.lake(), day, cut, topshelf.settings(), topshelf.now(), context.log.info)

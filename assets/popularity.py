@@ -1,9 +1,9 @@
 import dagster as dg
 
-from assets.failing import retried
 from assets.metadata import column_schema, ranked_scores
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.steps import step
 from conf.hours import Hour
 from jobs import popularity as job
 from jobs.tables import POPULARITY
@@ -19,7 +19,7 @@ def popularity_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=POPULARITY.doc,
         metadata={"dagster/column_schema": column_schema(POPULARITY)},
     )
-    @retried
+    @step
     def popularity(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         result = job.run(topshelf.lake(), Hour.parse(context.partition_key), topshelf.settings())
         return dg.MaterializeResult(

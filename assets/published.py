@@ -3,12 +3,12 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets import gate_checks
-from assets.failing import retried
 from assets.metadata import column_schema, publication
 from assets.partitions import Partitions
 from assets.progress import listening
 from assets.resources import REPUBLISH_TAG, Topshelf
 from assets.runs import tag
+from assets.steps import step
 from conf.hours import Hour
 from jobs import ingest, manifests, publish
 from jobs.gate import GateFailed
@@ -26,7 +26,7 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(PUBLISHED)},
         check_specs=gate_checks.specs(),
     )
-    @retried
+    @step
     def published(
         context: dg.AssetExecutionContext, topshelf: Topshelf
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:

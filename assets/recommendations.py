@@ -2,10 +2,11 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from assets.failing import alert, retried
+from assets.failing import alert
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.steps import step
 from conf.hours import Hour
 from jobs import manifests, publish, score
 from jobs.alerts import Alert
@@ -23,7 +24,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=RECOMMENDATIONS.doc,
         metadata={"dagster/column_schema": column_schema(RECOMMENDATIONS)},
     )
-    @retried
+    @step
     def recommendations(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
         registry = Registry(lake, settings)

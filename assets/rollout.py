@@ -2,10 +2,11 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from assets.failing import alert, retried
+from assets.failing import alert
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.steps import step
 from assets.tracking import followed
 from conf.hours import Hour
 from jobs import rollout as job
@@ -23,7 +24,7 @@ def rollout_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description="Brings a new model to users step by step, or takes it back, by what users do with its lists.",
         metadata={"dagster/column_schema": column_schema(ROLLOUTS)},
     )
-    @retried
+    @step
     def rollouts(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         hour = Hour.parse(context.partition_key)
         with topshelf.store() as store:

@@ -1,9 +1,9 @@
 import dagster as dg
 
-from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.steps import step
 from conf.hours import Hour
 from jobs import served as job
 from jobs.tables import SERVED
@@ -18,7 +18,7 @@ def served_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=SERVED.doc,
         metadata={"dagster/column_schema": column_schema(SERVED)},
     )
-    @retried
+    @step
     def served(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         folder = topshelf.settings().shown_path
         result = job.run(topshelf.lake(), Hour.parse(context.partition_key), folder)

@@ -2,10 +2,10 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.steps import step
 from conf.hours import Hour
 from jobs import artefact as job
 from jobs.registry import Registry
@@ -22,7 +22,7 @@ def serving_artefact_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description="Catalogue, item vectors, similar items and fallback lists, as one immutable folder.",
         metadata={"dagster/column_schema": column_schema(ITEM_EMBEDDINGS)},
     )
-    @retried
+    @step
     def serving_artefact(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake, settings = topshelf.lake(), topshelf.settings()
         registry = Registry(lake, settings)

@@ -1,10 +1,10 @@
 import dagster as dg
 
-from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from assets.runs import training_day
+from assets.steps import step
 from jobs import examples as job
 from jobs.tables import TRAINING_EXAMPLES
 
@@ -19,7 +19,7 @@ def training_examples_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=TRAINING_EXAMPLES.doc,
         metadata={"dagster/column_schema": column_schema(TRAINING_EXAMPLES)},
     )
-    @retried
+    @step
     def training_examples(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         day, cut = training_day(context, topshelf.now())
         result = job.run(topshelf.lake(), day, cut, topshelf.settings())

@@ -3,11 +3,11 @@ from datetime import timedelta
 
 import dagster as dg
 
-from assets.failing import retried
 from assets.health_checks import warned, warnings
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.steps import step
 from conf.hours import Hour
 from jobs import health, manifests
 from jobs import user_features as job
@@ -25,7 +25,7 @@ def user_features_asset(partitions: Partitions) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(USER_FEATURES)},
         check_specs=warnings("user_features", {health.DRIFT_CHECK: health.DRIFT}),
     )
-    @retried
+    @step
     def user_features(
         context: dg.AssetExecutionContext, topshelf: Topshelf
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:

@@ -25,6 +25,10 @@ class Lake(Section):
 
 class Spark(Section):
     master: str = Field(description="Spark master: local[*] or a cluster's address")
+    launch: Literal["in_process", "submit"] = Field(
+        description="Where Dagster's steps run: in the process of their run, or each in one that spark-submit starts"
+    )
+    python: str | None = Field(description="Python of a cluster's executors, on their machines; empty: this one's path")
     shuffle_partitions: Positive = Field(description="Partitions after a shuffle")
     driver_memory: str = Field(description="Memory of the driver (and of everything, in local mode)")
     jars_dir: str | None = Field(description="Folder of the Delta jars; empty: where `topshelf jars` put them")
