@@ -58,6 +58,13 @@ def failure(error: Exception) -> dict[str, str]:
     return {"name": type(error).__name__, "kind": next(kinds), "text": str(error)}
 
 
+def raised(told: Mapping[str, str]) -> TopshelfError:
+    """An error of the name, the kind and the text that `failure` told."""
+    kind: type[TopshelfError] = getattr(errors, told["kind"])
+    found: type[TopshelfError] = type(told["name"], (kind,), {"__doc__": kind.__doc__})
+    return found(told["text"])
+
+
 def _metadata(values: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, PipesMetadataValue]:
     return {name: {"type": _TYPES[type(value)], "raw_value": _raw(value)} for name, value in values.items()}  # type: ignore[typeddict-item]
 

@@ -17,8 +17,7 @@ import pyspark
 
 from assets import reporting
 from assets.resources import Topshelf
-from conf import errors
-from conf.errors import RetryableError, TopshelfError
+from conf.errors import RetryableError
 from conf.settings import Settings
 from jobs.spark import executors_python, spark_conf
 
@@ -60,15 +59,24 @@ def submit(context: dg.AssetExecutionContext, topshelf: Topshelf) -> Iterator[An
         properties.write_text(_properties(settings), encoding="utf-8")
         command = [str(SPARK_HOME / "bin" / "spark-submit"), "--name", f"topshelf {name}"]
         code = _run([*command, "--properties-file", str(properties), str(RUNNER)], _environment(session))
+    yield from told(context, session)
+    if code:
+        raise Submission(f"spark-submit ended with {code} before {name} told how it went: see what it wrote to stderr")
+
+
+def told(context: dg.AssetExecutionContext, session: dg.PipesSession) -> Iterator[Any]:
+    """What a process that has ended told of its step: yields its results, and tags the run.
+
+    Raises:
+        TopshelfError: the step told that it failed.
+    """
     for result in session.get_results(implicit_materializations=False):
         yield reporting.received(result)
     for message in session.get_custom_messages():
         if reporting.TAGS in message:
             context.instance.add_run_tags(context.run.run_id, message[reporting.TAGS])
         if reporting.FAILURE in message:
-            raise _as_raised(message[reporting.FAILURE])
-    if code:
-        raise Submission(f"spark-submit ended with {code} before {name} told how it went: its log is in stderr")
+            raise reporting.raised(message[reporting.FAILURE])
 
 
 def _properties(settings: Settings) -> str:
@@ -107,10 +115,3 @@ def _wait(pid: int, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while os.waitid(os.P_PID, pid, _LEFT | os.WNOHANG) is None and time.monotonic() < deadline:
         time.sleep(0.1)
-
-
-def _as_raised(failure: Mapping[str, str]) -> TopshelfError:
-    """An error of the name, the kind and the text that it had in the other process."""
-    kind: type[TopshelfError] = getattr(errors, failure["kind"])
-    raised: type[TopshelfError] = type(failure["name"], (kind,), {"__doc__": kind.__doc__})
-    return raised(failure["text"])

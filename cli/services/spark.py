@@ -41,8 +41,9 @@ class Cluster:
     def __init__(self, folder: Path, env: Mapping[str, str], workers: int = WORKERS) -> None:
         self.folder = folder.absolute()
         self._home = spark_home()
-        # A worker finds the jars of its executors by SPARK_HOME; pages are at the address in SPARK_LOCAL_IP.
-        self._env = {**env, "SPARK_HOME": str(self._home), "SPARK_LOCAL_IP": LOOPBACK}
+        # A worker finds the jars of its executors by the first two; pages are at the address in SPARK_LOCAL_IP.
+        found = {"SPARK_HOME": str(self._home), "SPARK_SCALA_VERSION": _scala(self._home)}
+        self._env = {**env, **found, "SPARK_LOCAL_IP": LOOPBACK}
         daemon = _Daemon("Spark's master", self._home / "jars", _master_command, listens)
         self.master = Server(daemon, self.folder / "master", self._env)
         self._count = workers
@@ -110,6 +111,11 @@ def spark_home() -> Path:
     if spec is None or spec.origin is None:
         raise PermanentError("PySpark is not installed: run `make clean` and set up again")
     return Path(spec.origin).parent
+
+
+def _scala(home: Path) -> str:
+    (core,) = (home / "jars").glob("spark-core_*.jar")
+    return core.name.removeprefix("spark-core_").partition("-")[0]
 
 
 def _master_command(launch: Launch) -> list[str]:
