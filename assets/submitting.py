@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,12 +51,7 @@ def submit(context: dg.AssetExecutionContext, topshelf: Topshelf) -> Iterator[An
         "tags": dict(context.run.tags),
         "process": os.getpid(),
     }
-    with (
-        TemporaryDirectory() as folder,
-        dg.open_pipes_session(
-            context, dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader(), extras=sent
-        ) as session,
-    ):
+    with TemporaryDirectory() as folder, open_session(context, sent) as session:
         properties = Path(folder) / "spark.properties"
         properties.write_text(_properties(settings), encoding="utf-8")
         command = [str(SPARK_HOME / "bin" / "spark-submit"), "--name", f"topshelf {name}"]
@@ -62,6 +59,21 @@ def submit(context: dg.AssetExecutionContext, topshelf: Topshelf) -> Iterator[An
     yield from told(context, session)
     if code:
         raise Submission(f"spark-submit ended with {code} before {name} told how it went: see what it wrote to stderr")
+
+
+@contextmanager
+def open_session(context: dg.AssetExecutionContext, sent: Mapping[str, Any]) -> Iterator[dg.PipesSession]:
+    """A session of Dagster Pipes over temporary files; `sent` is what the other process finds as extras."""
+    with ExitStack() as opened:
+        with warnings.catch_warnings():
+            # Dagster's own Pipes use what Dagster deprecates, and what it calls a preview.
+            warnings.simplefilter("ignore")
+            session = opened.enter_context(
+                dg.open_pipes_session(
+                    context, dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader(), extras=dict(sent)
+                )
+            )
+        yield session
 
 
 def told(context: dg.AssetExecutionContext, session: dg.PipesSession) -> Iterator[Any]:

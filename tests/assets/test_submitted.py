@@ -16,7 +16,7 @@ from assets import submitted
 from assets.reporting import failure, raised
 from assets.resources import Topshelf
 from assets.runs import tag
-from assets.submitting import told
+from assets.submitting import open_session, told
 from conf.errors import ConfigError, DataError, PermanentError, RetryableError
 from jobs.gate import Check, GateFailed
 
@@ -50,9 +50,7 @@ def here(context: dg.AssetExecutionContext, topshelf: Topshelf, error: Exception
 def elsewhere(context: dg.AssetExecutionContext, topshelf: Topshelf, error: Exception | None) -> Iterator[Any]:
     """Over real files and messages of Pipes; only the second process is missing."""
     sent = {"tags": dict(context.run.tags)}
-    with dg.open_pipes_session(
-        context, dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader(), extras=sent
-    ) as session:
+    with open_session(context, sent) as session:
         parameters = PipesMappingParamsLoader(session.get_bootstrap_env_vars())
         with (
             PipesContext(parameters, PipesDefaultContextLoader(), PipesDefaultMessageWriter()) as pipes,
