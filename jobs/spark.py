@@ -6,9 +6,11 @@ import os
 import sys
 from pathlib import Path
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from conf.errors import ConfigError
+from conf.errors import ConfigError, RetryableError
 from conf.loading import CONF_DIR
 from conf.settings import Settings
 from jobs.shipping import write_archive
@@ -72,13 +74,22 @@ def spark_session(settings: Settings, app: str = "topshelf") -> SparkSession:
 
     Raises:
         ConfigError: the Delta jars are not there.
+        RetryableError: the cluster cannot be reached, or its executors do not start.
     """
     builder = SparkSession.builder.appName(app)
     for name, value in spark_conf(settings).items():
         builder = builder.config(name, value)
     # PySpark takes the workers' Python from the environment alone; without it they would run the system's.
     os.environ["PYSPARK_PYTHON"] = executors_python(settings)
-    session = builder.getOrCreate()
+    try:
+        session = builder.getOrCreate()
+    except (Py4JError, PySparkException) as error:
+        if is_local(settings.spark.master):
+            raise
+        raise RetryableError(
+            f"no session on {settings.spark.master}, which is spark.master: is it up, with workers that are free, and "
+            f"can they reach this machine? Spark says: {str(error).strip().splitlines()[-1]}"
+        ) from error
     session.sparkContext.setLogLevel("ERROR")
     if not is_local(settings.spark.master):
         session.sparkContext.addPyFile(str(write_archive(settings.home / "spark")))
