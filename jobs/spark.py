@@ -88,7 +88,7 @@ def spark_session(settings: Settings, app: str = "topshelf") -> SparkSession:
             raise
         raise RetryableError(
             f"no session on {settings.spark.master}, which is spark.master: is it up, with workers that are free, and "
-            f"can they reach this machine? Spark says: {str(error).strip().splitlines()[-1]}"
+            "can they reach this machine? Why Spark gave up is on stderr"
         ) from error
     session.sparkContext.setLogLevel("ERROR")
     if not is_local(settings.spark.master):
