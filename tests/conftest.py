@@ -53,8 +53,8 @@ def begun(
 ) -> Iterator[tuple[Path, Future[str]] | None]:
     """The first run of e2e/: its home folder, and its summary once it has ended.
 
-    It is longer than anything else, so it begins with the session, where a test is going to ask for it. It goes on in
-    processes of its own beside the other tests, most of which leave a core idle.
+    It is longer than anything else, so it begins with the session, where a test is going to ask for it. It goes on
+    beside the other tests, most of which leave a core idle, in processes that let those of the tests go first.
     """
     if not any("first_run" in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield None
