@@ -15,6 +15,8 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 .PHONY: help run test soak bench relevance check format docs serve ui lock clean tools
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
+# Containers often set it: then each process compiles every module anew, and PyTorch alone takes seconds of that.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list these commands
 	@echo "Topshelf: the best items for every active user, worked out every hour and served by user id."

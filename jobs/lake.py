@@ -38,8 +38,12 @@ class Lake:
         """Newest Delta version of a table; None before its first write."""
         if not self.exists(table):
             return None
-        row = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").first()
-        return None if row is None else int(row["version"])
+        jvm = self.spark._jvm
+        assert jvm is not None  # a session that runs has one
+        # Delta's public way is the table's history, a Spark job of half a second.
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
+        unbound = jvm.scala.Option.empty()
+        return int(log.update(False, unbound, unbound).version())
 
     def versions(self, *tables: Table) -> dict[str, int | None]:
         return {table.name: self.version(table) for table in tables}

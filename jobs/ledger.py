@@ -121,7 +121,7 @@ class Ledger:
 
     def compact(self) -> None:
         """Write the many small files of the ledger and of published anew, now and then."""
-        if self.last_attempt % COMPACTED_AFTER == 0:
+        if self.last_attempt and self.last_attempt % COMPACTED_AFTER == 0:
             self._lake.compact(PUBLICATIONS)
             self._lake.compact(PUBLISHED)
 
