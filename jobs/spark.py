@@ -18,7 +18,7 @@ JAVA_WARNINGS = "-Xlog:disable -Xlog:all=warning:stderr"
 
 
 def default_jars_dir() -> Path:
-    """Where `topshelf jars` puts the Delta jars: inside the Python environment."""
+    """Where `topshelf jars` puts the jars: inside the Python environment."""
     return Path(sys.prefix) / "share" / "topshelf" / "jars"
 
 
@@ -26,13 +26,13 @@ def spark_session(settings: Settings, app: str = "topshelf") -> SparkSession:
     """Start, or join, the process's Spark session.
 
     Raises:
-        ConfigError: the Delta jars are not there.
+        ConfigError: the jars are not there.
     """
     spark = settings.spark
     jars_dir = Path(spark.jars_dir) if spark.jars_dir else default_jars_dir()
     jars = sorted(str(jar) for jar in jars_dir.glob("*.jar"))
     if not jars:
-        raise ConfigError(f"no Delta jars in {jars_dir}: fetch them with `topshelf jars`, or set spark.jars_dir")
+        raise ConfigError(f"no jars in {jars_dir}: fetch them with `topshelf jars`, or set spark.jars_dir")
     # PySpark takes the workers' Python from the environment alone; without it they would run the system's.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = (
