@@ -213,7 +213,7 @@ class _Mover:
             fresh = records.where(_not_moved(topic, state.offsets)).select("partition", "offset", "value")
             judged = fresh.mapInArrow(partial(_judge, topic, now), PARSED).persist()
             try:
-                parts = judged.groupBy("part").agg(*_TOTALS).collect()
+                parts = _totals(judged)
                 if not parts:
                     return None
                 dropped = sum(part["first"] - state.offsets.get(part["part"], 0) for part in parts)
@@ -233,13 +233,16 @@ class _Mover:
         return topic
 
 
-_TOTALS = (
-    F.min("offset").alias("first"),
-    F.max("offset").alias("last"),
-    F.count("*").alias("records"),
-    F.count("reason").alias("rejected"),
-    F.unix_micros(F.min("timestamp")).alias("earliest"),
-)
+def _totals(judged: DataFrame) -> list[Row]:
+    """What each part of the log has in a micro-batch; earliest: of its events, in microseconds."""
+    totals = (
+        F.min("offset").alias("first"),
+        F.max("offset").alias("last"),
+        F.count("*").alias("records"),
+        F.count("reason").alias("rejected"),
+        F.unix_micros(F.min("timestamp")).alias("earliest"),
+    )
+    return judged.groupBy("part").agg(*totals).collect()
 
 
 def _not_moved(topic: Topic, offsets: Mapping[str, int]) -> Column:
