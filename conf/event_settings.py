@@ -41,6 +41,7 @@ class Stream(Section):
 
     seconds: Positive = Field(description="From the beginning of one micro-batch to that of the next, at least")
     records: Positive = Field(description="Records of a micro-batch, at most")
+    trending_seconds: Positive = Field(description="From one count of what trends to the next, at least")
     conf: dict[str, str] = Field(
         description="Any further setting of Kafka's Java client, by its own name, such as sasl.jaas.config"
     )

@@ -13,7 +13,7 @@ from conf.errors import RetryableError
 from conf.hours import Hour
 from jobs.lake import write_json
 
-STATE_FILE = "ingested.json"
+STATE_FILE, LOCK, STREAM_LOCK = "ingested.json", "ingest.lock", "stream.lock"
 KEPT_HOURS = 1000
 
 
@@ -63,7 +63,7 @@ class Busy(RetryableError):
 @contextmanager
 def alone(folder: Path, wait: bool = True) -> Iterator[LogState]:
     """The record as it stands, for one holder at a time; see `held`."""
-    with held(folder, "ingest.lock", wait):
+    with held(folder, LOCK, wait):
         yield LogState.load(folder)
 
 
@@ -81,6 +81,15 @@ def held(folder: Path, name: str, wait: bool = True) -> Iterator[None]:
         except BlockingIOError:
             raise Busy(f"{folder / name} is held by another process") from None
         yield
+
+
+def stream_runs(folder: Path) -> bool:
+    """Whether a `topshelf stream` moves the events of the log whose record is in `folder`."""
+    try:
+        with held(folder, STREAM_LOCK, wait=False):
+            return False
+    except Busy:
+        return True
 
 
 def watermark(folder: Path, hour: Hour) -> int:

@@ -12,35 +12,24 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial, reduce
+from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Row
-from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
-from pyspark.sql.types import StructField, StructType
 
 from conf.errors import RetryableError
 from conf.settings import Settings
-from jobs.event_commits import commit
-from jobs.event_rows import Malformed, parse
 from jobs.lake import Lake
-from jobs.log_state import Busy, LogState, alone, held
-from jobs.tables import EVENTS, REJECTED_EVENTS
+from jobs.log_state import STREAM_LOCK, Busy, LogState, alone, held
+from jobs.stream_rows import judged, move, totals
 from stores.eventlog.kafka_reader import KafkaReader, Topic
 
-LOCK, CHECKPOINT = "stream.lock", "checkpoint"
-PARSED = StructType(
-    [StructField(field.name, field.dataType) for field in (*REJECTED_EVENTS.schema.fields[:4], *EVENTS.schema.fields)]
-)
-"""Of a record its place and the event in it, or what is wrong with it and its bytes."""
+CHECKPOINT = "checkpoint"
 _LOOK_SECONDS = 0.5
 
 
@@ -68,16 +57,19 @@ def run(
     say: Callable[[Moved], None],
     stop: threading.Event,
     once: bool = False,
+    after: Callable[[Lake], None] = lambda _: None,
 ) -> None:
     """Move events until `stop` is set, or with `once` all that the log has now. A micro-batch under way is ended first.
+
+    say, after: called when a micro-batch has been moved, in its thread.
 
     Raises:
         Busy: another stream of this home runs.
         EventLogUnavailable: the brokers are away, or the topic was made anew.
         StreamEnded: Spark gave up; the text has its reason.
     """
-    with held(settings.eventlog_path, LOCK, wait=False):
-        mover = _Mover(lake.root, reader, settings.eventlog_path, clock, say)
+    with held(settings.eventlog_path, STREAM_LOCK, wait=False):
+        mover = _Mover(lake.root, reader, settings.eventlog_path, clock, say, after)
         mover.look()
         writer = _writer(lake, mover, settings)
         if once:
@@ -89,15 +81,6 @@ def run(
         finally:
             mover.end(query)
         mover.mark()
-
-
-def running(folder: Path) -> bool:
-    """Whether a stream moves the events of the log whose positions are kept in `folder`."""
-    try:
-        with held(folder, LOCK, wait=False):
-            return False
-    except Busy:
-        return True
 
 
 def _writer(lake: Lake, mover: _Mover, settings: Settings) -> DataStreamWriter:
@@ -141,14 +124,20 @@ class _Mover:
     """Takes micro-batches, and knows from when on all that was logged has been in one."""
 
     def __init__(
-        self, root: str, reader: KafkaReader, folder: Path, clock: Callable[[], datetime], say: Callable[[Moved], None]
+        self,
+        root: str,
+        reader: KafkaReader,
+        folder: Path,
+        clock: Callable[[], datetime],
+        say: Callable[[Moved], None],
+        after: Callable[[Lake], None],
     ) -> None:
         self._root = root
         self._reader = reader
         self._topic = reader.describe()
         self._folder = folder
         self._clock = clock
-        self._say = say
+        self._say, self._after = say, after
         self._looks = deque[tuple[float, dict[str, int]]]()
         """When the topic was looked at, and where its parts ended then."""
         self._turn = threading.Lock()
@@ -170,12 +159,14 @@ class _Mover:
             if self._ending:
                 return
             try:
-                moved = self._move(records)
+                lake = Lake(records.sparkSession, self._root)
+                moved = self._move(lake, records)
+                if moved is not None:
+                    self._say(moved)
+                    self._after(lake)
             except Exception as error:  # Spark would hand on its text alone
                 self.failure = error
                 raise
-            if moved is not None:
-                self._say(moved)
 
     def end(self, query: StreamingQuery) -> None:
         """Stop the query between two micro-batches."""
@@ -205,21 +196,19 @@ class _Mover:
             state.note_pass(arrived, self._reader.skew_seconds)
         return arrived is not None
 
-    def _move(self, records: DataFrame) -> Moved | None:
-        started = time.monotonic()
-        lake, topic = Lake(records.sparkSession, self._root), self._known_topic()
+    def _move(self, lake: Lake, records: DataFrame) -> Moved | None:
+        started, topic = time.monotonic(), self._known_topic()
         with alone(self._folder) as state:
             now = self._clock()
-            fresh = records.where(_not_moved(topic, state.offsets)).select("partition", "offset", "value")
-            judged = fresh.mapInArrow(partial(_judge, topic, now), PARSED).persist()
+            parsed = judged(records, topic, state, now).persist()
             try:
-                parts = _totals(judged)
+                parts = totals(parsed)
                 if not parts:
                     return None
                 dropped = sum(part["first"] - state.offsets.get(part["part"], 0) for part in parts)
-                new = _commit(lake, self._folder, state, judged, parts)
+                new = move(lake, self._folder, state, parsed, parts)
             finally:
-                judged.unpersist()
+                parsed.unpersist()
             if self._rise(state):
                 state.save(self._folder)
             rejected = sum(part["rejected"] for part in parts)
@@ -231,58 +220,3 @@ class _Mover:
         if topic.topic_id != self._topic.topic_id:
             raise StreamEnded("the topic was made anew: start the stream again, and it is read from its beginning")
         return topic
-
-
-def _totals(judged: DataFrame) -> list[Row]:
-    """What each part of the log has in a micro-batch; earliest: of its events, in microseconds."""
-    totals = (
-        F.min("offset").alias("first"),
-        F.max("offset").alias("last"),
-        F.count("*").alias("records"),
-        F.count("reason").alias("rejected"),
-        F.unix_micros(F.min("timestamp")).alias("earliest"),
-    )
-    return judged.groupBy("part").agg(*totals).collect()
-
-
-def _not_moved(topic: Topic, offsets: Mapping[str, int]) -> Column:
-    moved = [
-        (F.col("partition") == partition) & (F.col("offset") < offsets[topic.part(partition)])
-        for partition in topic.partitions
-        if topic.part(partition) in offsets
-    ]
-    return ~reduce(Column.__or__, moved, F.lit(False))
-
-
-def _judge(topic: Topic, now: datetime, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """(partition, offset, value) to PARSED."""
-    schema = to_arrow_schema(PARSED, timezone="UTC")
-    for batch in batches:
-        rows = []
-        for record in batch.to_pylist():
-            row = {"part": topic.part(record["partition"]), "offset": record["offset"]}
-            try:
-                row |= parse(record["value"], now)
-            except Malformed as error:
-                row |= {"reason": str(error), "value": record["value"], "ingested_at": now, "date": now.date()}
-            rows.append(row)
-        yield pa.RecordBatch.from_pylist(rows, schema=schema)
-
-
-def _commit(lake: Lake, folder: Path, state: LogState, judged: DataFrame, parts: list[Row]) -> int:
-    events = judged.where(F.col("reason").isNull())
-    # Of an event that is there twice the last, as where the log is read without Spark.
-    last = events.groupBy("event_id").agg(
-        F.max_by(F.struct(*EVENTS.columns), F.struct("part", "offset")).alias("event")
-    )
-    earliest = min((part["earliest"] for part in parts if part["earliest"] is not None), default=None)
-    rejected = judged.where(F.col("reason").isNotNull()).select(*REJECTED_EVENTS.columns)
-    return commit(
-        lake,
-        folder,
-        state,
-        events=last.select("event.*") if earliest is not None else None,
-        earliest=None if earliest is None else datetime.fromtimestamp(earliest / 1e6, UTC),
-        rejected=rejected if any(part["rejected"] for part in parts) else None,
-        positions={part["part"]: part["last"] + 1 for part in parts},
-    )

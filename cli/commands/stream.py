@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 def stream(context: Context, once: bool, as_json: bool) -> None:
     """Move events from Kafka into the table events as they come, in the foreground, until Ctrl-C or SIGTERM.
 
-    What is no event goes to the table rejected_events. Either signal ends the micro-batch under way first; a kill at
-    any moment loses nothing and repeats nothing. Hours, `topshelf ingest` and this may run at once: each takes over
-    where another has left off. It needs eventlog.kind=kafka, and runs on the machine of the pipeline.
+    What is no event goes to the table rejected_events, and the shelf of what trends follows what comes in. Either
+    signal ends the micro-batch under way first; a kill at any moment loses nothing and repeats nothing. Hours,
+    `topshelf ingest` and this may run at once: each takes over where another has left off. It needs
+    eventlog.kind=kafka, and runs on the machine of the pipeline.
 
     \b
     topshelf stream
@@ -37,7 +38,9 @@ def stream(context: Context, once: bool, as_json: bool) -> None:
 
     from cli.output import readable
     from jobs.stream import run
+    from jobs.trending import Trend
     from stores.eventlog.kafka_reader import KafkaReader
+    from stores.opening import open_store
 
     settings = context.settings
     if settings.eventlog.kind != "kafka":
@@ -60,4 +63,6 @@ def stream(context: Context, once: bool, as_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # after Spark has set its own
         signal.signal(number, lambda *_: stop.set())
     click.echo(f"moving the events of {settings.kafka.topic} to {settings.lake_root}", err=as_json)
-    run(lake, KafkaReader(settings.kafka), settings, context.now, say, stop, once)
+    with open_store(settings) as store:
+        trend = Trend(store, settings, context.now, lambda text: click.echo(text, err=as_json))
+        run(lake, KafkaReader(settings.kafka), settings, context.now, say, stop, once, trend)
