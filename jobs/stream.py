@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from py4j.protocol import Py4JNetworkError
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
@@ -25,7 +26,7 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 from conf.errors import RetryableError
 from conf.settings import Settings
 from jobs.lake import Lake
-from jobs.log_state import STREAM_LOCK, Busy, LogState, alone, held
+from jobs.log_state import STREAM_LOCK, Busy, LogState, alone, held, stream_runs
 from jobs.stream_rows import judged, move, totals
 from stores.eventlog.kafka_reader import KafkaReader, Topic
 
@@ -68,6 +69,8 @@ def run(
         EventLogUnavailable: the brokers are away, or the topic was made anew.
         StreamEnded: Spark gave up; the text has its reason.
     """
+    if stream_runs(settings.eventlog_path):
+        raise Busy("another `topshelf stream` moves the events of this home already")
     with held(settings.eventlog_path, STREAM_LOCK, wait=False):
         mover = _Mover(lake.root, reader, settings.eventlog_path, clock, say, after)
         mover.look()
@@ -77,9 +80,12 @@ def run(
         else:
             query = writer.trigger(processingTime=f"{settings.stream.seconds} seconds").start()
         try:
-            _watch(query, mover, stop, settings.stream.seconds)
-        finally:
-            mover.end(query)
+            try:
+                _watch(query, mover, stop, settings.stream.seconds)
+            finally:
+                mover.end(query)
+        except (Py4JNetworkError, ConnectionError) as error:
+            raise StreamEnded("the stream's Java process ended under it") from error
         mover.mark()
 
 
@@ -179,7 +185,8 @@ class _Mover:
         began = self._clock().timestamp()
         topic = self._known_topic()
         ends = self._reader.bounds(topic.partitions)
-        self._looks.append((began, {topic.part(partition): end for partition, (_, end) in ends.items()}))
+        # A part whose records are all gone has nothing that could arrive.
+        self._looks.append((began, {topic.part(number): end for number, (first, end) in ends.items() if first < end}))
 
     def mark(self) -> None:
         """Let the watermark rise where nothing comes in; whoever holds the lock is not waited for."""
