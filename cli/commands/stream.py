@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import threading
 from dataclasses import asdict
@@ -53,12 +54,14 @@ def stream(context: Context, once: bool, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(asdict(moved)))
         else:
-            until = readable(datetime.fromtimestamp(moved.watermark, UTC))
+            until = readable(datetime.fromtimestamp(moved.watermark, UTC)) if moved.watermark else "none yet"
             click.echo(
                 f"{moved.read:,} events, {moved.new:,} new, {moved.rejected:,} rejected, {moved.dropped:,} gone before "
                 f"they were read; {moved.seconds:.1f} s; watermark {until}"
             )
 
+    # It prints what Spark's thread raised; that is raised here, too.
+    logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL)
     stop, lake = threading.Event(), context.lake()
     for number in (signal.SIGINT, signal.SIGTERM):  # after Spark has set its own
         signal.signal(number, lambda *_: stop.set())
