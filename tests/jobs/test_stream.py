@@ -168,7 +168,7 @@ def after(commit: int) -> Moment:
 
 
 def check(
-    lake: Lake, chosen: Settings, events: int, kills: Sequence[tuple[Moment, float]], last: Moment | None
+    lake: Lake, chosen: Settings, events: int, kills: Sequence[tuple[Moment, float]], last: Moment | None = None
 ) -> None:
     """All events once and all else once, after kills so many seconds after each moment.
 
