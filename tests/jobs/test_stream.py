@@ -146,7 +146,7 @@ def running(chosen: Settings) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def wait(met: Callable[[], bool], seconds: float = 240) -> None:
+def wait(met: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < deadline
@@ -192,7 +192,7 @@ def check(
         with running(small) as process:
             wait(lambda: reached(last))
             process.terminate()
-            assert process.wait(240) == 0
+            assert process.wait(600) == 0
         assert not log_state.LogState.load(chosen.eventlog_path).open
     # At once, while the Java of the last one may still be there.
     whole = drain(lake, chosen, datetime.now(UTC))
@@ -201,6 +201,7 @@ def check(
     assert drain(lake, chosen, datetime.now(UTC)).read == 0
 
 
+@pytest.mark.timeout(900)
 def test_kills_amid_a_commit_and_after_it_lose_nothing_and_repeat_nothing(lake: Lake, chosen: Settings) -> None:
     # The second process begins with the number that shuts out the first, 2.
     check(lake, chosen, 300, [(amid(1), 0), (after(3), 0.2)])
