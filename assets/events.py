@@ -38,7 +38,8 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "dagster/partition_row_count": ingest.count(lake, hour),
                 "read from the log": result.read,
                 "new": result.new,
-                "passed over": result.passed_over,
+                "rejected": result.rejected,
+                "dropped by the log": result.dropped,
                 "watermark": dg.MetadataValue.timestamp(float(result.watermark)),
             },
         )

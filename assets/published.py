@@ -10,7 +10,7 @@ from assets.resources import REPUBLISH_TAG, Topshelf
 from assets.runs import tag
 from assets.steps import step
 from conf.hours import Hour
-from jobs import ingest, manifests, publish
+from jobs import log_state, manifests, publish
 from jobs.gate import GateFailed
 from jobs.tables import PUBLISHED
 
@@ -42,7 +42,7 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
                     scored,
                     topshelf.now,
                     listener,
-                    watermark=ingest.watermark(settings.eventlog_path, hour),
+                    watermark=log_state.watermark(settings.eventlog_path, hour),
                     republish=context.run.tags.get(REPUBLISH_TAG) == "true",
                 )
             except GateFailed as failed:

@@ -43,6 +43,7 @@ class Retention(Section):
     lists_days: Positive = Field(description="Days of recommendations and popularity, before the oldest live hour")
     served_days: Positive = Field(description="Days of served")
     log_days: Positive = Field(description="Days of the embedded event log, of what is in the table events")
+    rejected_days: Positive = Field(description="Days of rejected_events")
     examples_days: Positive = Field(description="Days of training_examples")
     history_days: int = Field(ge=7, description="Days that one can go back in the history of a table")
     models: Positive = Field(description="Trained models whose files are kept, the newest ones")

@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def default_jars_dir() -> Path:
-    """Where `topshelf jars` puts the Delta jars: inside the Python environment."""
+    """Where `topshelf jars` puts the jars: inside the Python environment."""
     return Path(sys.prefix) / "share" / "topshelf" / "jars"
 
 
@@ -30,13 +30,13 @@ def spark_conf(settings: Settings) -> dict[str, str]:
     """Spark's own settings, by their own names.
 
     Raises:
-        ConfigError: the Delta jars are not there.
+        ConfigError: the jars are not there.
     """
     spark = settings.spark
     jars_dir = Path(spark.jars_dir) if spark.jars_dir else default_jars_dir()
     jars = sorted(str(jar) for jar in jars_dir.glob("*.jar"))
     if not jars:
-        raise ConfigError(f"no Delta jars in {jars_dir}: fetch them with `topshelf jars`, or set spark.jars_dir")
+        raise ConfigError(f"no jars in {jars_dir}: fetch them with `topshelf jars`, or set spark.jars_dir")
     loopback = {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
     return {
         "spark.master": spark.master,
@@ -73,7 +73,7 @@ def spark_session(settings: Settings, app: str = "topshelf") -> SparkSession:
     """Start, or join, the process's Spark session. The executors of a cluster are sent the code of this process.
 
     Raises:
-        ConfigError: the Delta jars are not there.
+        ConfigError: the jars are not there.
         RetryableError: the cluster cannot be reached, or its executors do not start.
     """
     builder = SparkSession.builder.appName(app)

@@ -218,7 +218,7 @@ def test_a_kafka_comes_up_with_its_topic_and_keeps_it(
         topshelf("services", "down", "kafka")
         assert topshelf("services", "up", "kafka").exit_code == 0
         (batch,) = open_eventlog_reader(settings).read({})
-        assert [event["event_id"] for event in batch.events] == ["e1"]
+        assert [json.loads(record.value or b"")["event_id"] for record in batch.records] == ["e1"]
     finally:
         topshelf("services", "down", "kafka")
 
