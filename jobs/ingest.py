@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from conf.hours import Hour
@@ -111,10 +112,9 @@ def drop_ingested(folder: Path, before: datetime) -> int:
     return len(gone)
 
 
-def count(lake: Lake, hour: Hour) -> int:
-    """Events that arrived within an hour."""
-    arrived = (F.col("ingested_at") >= F.lit(hour.start)) & (F.col("ingested_at") < F.lit(hour.end))
-    return lake.read(EVENTS).where(arrived).count()
+def arrived(hour: Hour) -> Column:
+    """The events that arrived within an hour."""
+    return (F.col("ingested_at") >= F.lit(hour.start)) & (F.col("ingested_at") < F.lit(hour.end))
 
 
 def watermark(folder: Path, hour: Hour) -> int:
