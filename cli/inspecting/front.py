@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from flask import Flask, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from cli.inspecting.desk import Desk
 from cli.inspecting.found import look
@@ -25,6 +27,7 @@ def register(app: Flask, desk: Desk, settings: Callable[[], Settings], dagster: 
     the page leads to; None: it is not known.
     """
     pages = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    pages.filters["commands"] = _commands
     page = pages.get_template("now.html")
 
     @app.get("/now")
@@ -41,3 +44,8 @@ def register(app: Flask, desk: Desk, settings: Callable[[], Settings], dagster: 
             dagster=dagster,
         )
         return Response(html, mimetype="text/html")
+
+
+def _commands(text: str) -> Markup:
+    """What stands between backticks is something to type."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped before

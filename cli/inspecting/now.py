@@ -14,6 +14,7 @@ from stores.control import Generation
 
 DAY = timedelta(hours=24)
 MONTH_HOURS = 730
+FIRST = "The first publication writes a list for every active user."
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _changed(found: Found) -> Said:
         return "Not known", Tone.BAD, (Line(f"The ledger cannot be read: {found.ledger_problem}"),)
     if live is None:
         problem = found.store_problem is not None
-        return ("Not known", Tone.BAD, ()) if problem else ("Nothing yet", Tone.PLAIN, ())
+        return ("Not known", Tone.BAD, ()) if problem else ("Nothing yet", Tone.PLAIN, (Line(FIRST),))
     entry = found.entry(live.number)
     if entry is None:
         text = f"The ledger does not know generation {live.number}: another home folder published it."

@@ -73,7 +73,7 @@ def short(page: Page) -> list[str]:
 def test_before_the_first_publication_it_says_what_to_type(front: Open) -> None:
     page = front()
     assert short(page) == ["Nothing yet", "Nothing to see", "Nothing yet", "Nothing yet"]
-    expect(page.locator(".answer").first).to_contain_text("`topshelf run` publishes the first hour")
+    expect(page.locator(".answer").first).to_contain_text("topshelf run publishes the first hour")
 
 
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])
