@@ -135,7 +135,7 @@ def metrics_table(metrics: Mapping[str, float]) -> dg.MetadataValue:
 def headline(metrics: Mapping[str, float]) -> dict[str, float]:
     """The numbers of a training that Dagster draws over all trainings."""
     return {
-        f"{name} of lists": metrics[f"lists.{key}@20"]
+        f"{name} of lists": round(metrics[f"lists.{key}@20"], 4)
         for name, key in HEADLINES.items()
         if f"lists.{key}@20" in metrics
     }
@@ -146,7 +146,7 @@ def orders_table(metrics: Mapping[str, float]) -> dg.MetadataValue:
     records = [
         dg.TableRecord({"order": name.split(".")[1].replace("_", " "), "ndcg@20": round(value, 4)})
         for name, value in metrics.items()
-        if _judged(name)
+        if _judged(name) and name.endswith(".ndcg@20")
     ]
     return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("nothing to choose by")
 

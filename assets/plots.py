@@ -35,7 +35,7 @@ def learning(report: TrainReport) -> dg.MetadataValue:
     lines: dict[str, dict[str, tuple[int, Sequence[float]]]] = {}
     for stage, by_name in report.curves.items():
         model, _, phase = stage.partition(".")
-        for name, values in by_name.items():
+        for name, values in sorted(by_name.items(), key=lambda pair: pair[0] != "loss"):
             encoder, _, what = name.rpartition(".")
             panel = f"{STAGES.get(model, model)}: {'loss' if what == 'loss' else 'validation'}"
             line = "on all data" if phase == "all" else "before the hold-out"

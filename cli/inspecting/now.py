@@ -161,7 +161,7 @@ def _cost(found: Found) -> Said:
     machine = list(_machine(found))
     if entry is None:
         return "Nothing yet" if not found.attempts else "Not known", Tone.PLAIN, tuple(machine)
-    size = f"{entry['bytes'] / 1e6:,.1f} MB in {entry['load_seconds']:,.1f} s"
+    size = f"{entry['bytes'] / 1e3:,.0f} kB in {entry['load_seconds']:,.1f} s"
     settings, kind = found.settings, found.settings.store.kind
     if kind != "dynamodb":
         where = "a folder on this machine" if kind == "embedded" else "your own cluster"
