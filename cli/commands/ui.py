@@ -66,14 +66,17 @@ def _until_ended(command: list[str], env: dict[str, str]) -> int:
     It is a group of its own, so that it hears of Ctrl-C once, from us, and is given all the time it takes to end what
     it has started.
     """
-    child = subprocess.Popen(command, env=env, process_group=0)
+    started: list[subprocess.Popen[bytes]] = []
 
     def end(_: int, __: FrameType | None) -> None:
-        child.send_signal(signal.SIGINT)
+        for child in started:
+            child.send_signal(signal.SIGINT)
 
+    # Before the start, for a program inherits that SIGINT is ignored, as a shell has it for what runs in the background.
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return child.wait()
+        started.append(subprocess.Popen(command, env=env, process_group=0))
+        return started[0].wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
