@@ -72,7 +72,7 @@ def _until_ended(command: list[str], env: dict[str, str]) -> int:
         for child in started:
             child.send_signal(signal.SIGINT)
 
-    # Before the start, for a program inherits that SIGINT is ignored, as a shell has it for what runs in the background.
+    # Before the start: a program inherits that SIGINT is ignored, as a shell has it for what runs in the background.
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         started.append(subprocess.Popen(command, env=env, process_group=0))
