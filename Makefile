@@ -57,7 +57,7 @@ docs: $(STAMPS)/runtime $(STAMPS)/project ## write docs/tables.md, settings.md a
 serve: $(STAMPS)/runtime $(STAMPS)/project ## start the HTTP service
 	$(BIN)/topshelf serve
 
-ui: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## open the pipeline in the Dagster UI
+ui: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## how things stand, and the pipeline in the Dagster UI
 	$(BIN)/topshelf ui
 
 lock: $(STAMPS)/uv ## resolve the locks anew; UPGRADE=1 takes the newest versions

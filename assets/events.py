@@ -7,6 +7,7 @@ from assets.health_checks import warned, warnings
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.samples import contents
 from assets.steps import step
 from conf.hours import Hour
 from jobs import health, ingest
@@ -35,7 +36,7 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
         yield from warned(health.of_events(lake, hour, settings.health))
         yield dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": ingest.count(lake, hour),
+                **contents(lake, EVENTS, ingest.arrived(hour)),
                 "read from the log": result.read,
                 "new": result.new,
                 "rejected": result.rejected,

@@ -3,6 +3,7 @@ import dagster as dg
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.samples import contents
 from assets.steps import step
 from conf.hours import Hour
 from jobs import item_features as job
@@ -21,7 +22,8 @@ def item_features_asset(partitions: Partitions) -> dg.AssetsDefinition:
     )
     @step
     def item_features(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        result = job.run(topshelf.lake(), Hour.parse(context.partition_key), topshelf.settings())
-        return dg.MaterializeResult(metadata={"dagster/row_count": result.items, "cold items": result.cold})
+        lake = topshelf.lake()
+        result = job.run(lake, Hour.parse(context.partition_key), topshelf.settings())
+        return dg.MaterializeResult(metadata={"cold items": result.cold, **contents(lake, ITEM_FEATURES)})
 
     return item_features

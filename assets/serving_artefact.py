@@ -5,6 +5,7 @@ import dagster as dg
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.samples import contents
 from assets.steps import step
 from conf.hours import Hour
 from jobs import artefact as job
@@ -35,6 +36,7 @@ def serving_artefact_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "artefact": result.artefact_id,
                 "model": model.model_id,
                 "items": result.items,
+                **contents(lake, ITEM_EMBEDDINGS),
                 "files": dg.MetadataValue.path(str(settings.artefacts_path / result.artefact_id)),
                 **({} if result.challenger is None else {"challenger": asdict(result.challenger)}),
             }

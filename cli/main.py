@@ -33,7 +33,7 @@ COMMANDS = {
     "lift": ("cli.commands.rollout:lift", "Tell how much more users do with their lists."),
     "rules": ("cli.commands.rules:rules", "Check rules, and see what a change of them would do."),
     "upkeep": ("cli.commands.upkeep:upkeep", "Make room: old partitions, replaced files, old models."),
-    "ui": ("cli.commands.pipeline:ui", "Open the pipeline in the Dagster UI."),
+    "ui": ("cli.commands.ui:ui", "See how things stand, and the pipeline in the Dagster UI."),
     "config": ("cli.commands.config:config", "Show the settings in force and where each comes from."),
     "store": ("cli.commands.store:store", "Make and check the key-value store of the lists."),
     "services": ("cli.commands.services:services", "Run servers on this machine, to try a store or the event log out."),

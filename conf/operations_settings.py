@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, HttpUrl
 
 from conf.section import Positive, Section, Share
@@ -16,6 +18,17 @@ class Alerts(Section):
         ge=0, description="Times that a step of a scheduled run is tried again when something was busy or away"
     )
     retry_seconds: Positive = Field(description="Before the first of these; each waits twice as long as the one before")
+
+
+Owner = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s.]+)$")]
+
+
+class Dagster(Section):
+    """What the Dagster UI says of us."""
+
+    owners: tuple[Owner, ...] = Field(
+        description="Who answers for the assets: e-mail addresses, or groups written team:NAME"
+    )
 
 
 class Tracking(Section):

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from conf.event_settings import Eventlog, Kafka, Redis, Sessions, Stream
-from conf.operations_settings import Alerts, Health, Retention, Tracking
+from conf.operations_settings import Alerts, Dagster, Health, Retention, Tracking
 from conf.publication_settings import Gate, Prices, Publish
 from conf.rollout_settings import Promotion, Rollout
 from conf.section import Positive, Section, Share
@@ -209,6 +209,7 @@ class Settings(Section):
     tracking: Tracking
     health: Health
     alerts: Alerts
+    dagster: Dagster
     retention: Retention
     shown: Shown
     prices: Prices

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from conf.hours import Hour
@@ -88,10 +89,9 @@ def drop_ingested(folder: Path, before: datetime) -> int:
     return len(gone)
 
 
-def count(lake: Lake, hour: Hour) -> int:
-    """Events that arrived within an hour."""
-    arrived = (F.col("ingested_at") >= F.lit(hour.start)) & (F.col("ingested_at") < F.lit(hour.end))
-    return lake.read(EVENTS).where(arrived).count()
+def arrived(hour: Hour) -> Column:
+    """The events that arrived within an hour."""
+    return (F.col("ingested_at") >= F.lit(hour.start)) & (F.col("ingested_at") < F.lit(hour.end))
 
 
 def _joined(batches: Iterator[Batch]) -> Iterator[Batch]:

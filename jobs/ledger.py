@@ -170,6 +170,19 @@ class Ledger:
             ) from error
 
 
+def past(lake: Lake, most: int) -> list[Entry]:
+    """The last attempts that were live at some time, at most so many, oldest first."""
+    rows = (
+        lake.read(PUBLICATIONS)
+        .where(F.col("state").isin(*MERGED))
+        .groupBy("generation")
+        .agg(F.max("step").alias("step"))
+    )
+    newest = rows.orderBy(F.desc("generation")).limit(most)
+    found = lake.read(PUBLICATIONS).join(newest, on=["generation", "step"], how="left_semi").orderBy("generation")
+    return [row.asDict(recursive=True) for row in found.collect()]
+
+
 def first_entry(attempt: int, hour: Hour, store_id: str, base_version: int | None, now: datetime) -> Entry:
     """An attempt before anything is known of it: all counts and amounts are 0."""
     counts = ("scored", "changed", "unchanged", "carried", "planned", "written", "rejected", "bytes", "throttled")

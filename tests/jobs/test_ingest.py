@@ -76,7 +76,7 @@ def test_each_event_arrives_once_and_counts_from_its_arrival(
     assert {name: row["hour"] for name, row in rows.items()} == {"e1": 5, "e2": 5, "e3": 6}
     assert rows["e1"]["context"]["position"] == 1
     assert rows["e1"]["timestamp"] == datetime(2026, 1, 10, 5, 1)  # noqa: DTZ001  Spark gives UTC without a zone
-    assert [ingest.count(lake, hour) for hour in (EARLY, LATE)] == [2, 1]
+    assert [lake.read(EVENTS).where(ingest.arrived(hour)).count() for hour in (EARLY, LATE)] == [2, 1]
     assert log_state.watermark(folder, EARLY) == int(FIRST.timestamp()) - skew
     assert log_state.watermark(folder, LATE) == int(SECOND.timestamp()) - skew
     assert log_state.watermark(folder, Hour.parse("2026-01-10T03")) == 0
