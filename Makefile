@@ -15,6 +15,8 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 .PHONY: help run test soak bench relevance check format docs serve ui lock clean tools
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
+# Containers often set it: then each process compiles every module anew, and PyTorch alone takes seconds of that.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list these commands
 	@echo "Topshelf: the best items for every active user, worked out every hour and served by user id."
@@ -55,7 +57,7 @@ docs: $(STAMPS)/runtime $(STAMPS)/project ## write docs/tables.md, settings.md a
 serve: $(STAMPS)/runtime $(STAMPS)/project ## start the HTTP service
 	$(BIN)/topshelf serve
 
-ui: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## open the pipeline in the Dagster UI
+ui: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## how things stand, and the pipeline in the Dagster UI
 	$(BIN)/topshelf ui
 
 lock: $(STAMPS)/uv ## resolve the locks anew; UPGRADE=1 takes the newest versions

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.resources import Topshelf
+from assets.samples import contents
 from jobs import ingest as ingest_job
 from jobs.imports.run import run as import_data
 from jobs.tables import ITEMS, USERS
@@ -32,7 +33,11 @@ def import_folder(context: dg.OpExecutionContext, topshelf: Topshelf) -> None:
         topshelf.lake(), folder, settings, topshelf.now(), profile=settings.data.profile, progress=context.log.info
     )
     for table in (ITEMS, USERS):
-        context.log_event(dg.AssetMaterialization(table.name, metadata={"import": report.import_id}))
+        context.log_event(
+            dg.AssetMaterialization(
+                table.name, metadata={"import": report.import_id, **contents(topshelf.lake(), table)}
+            )
+        )
 
 
 @dg.job(description="Events of the log, between the hours.", executor_def=dg.in_process_executor)

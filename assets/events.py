@@ -3,11 +3,12 @@ from contextlib import closing
 
 import dagster as dg
 
-from assets.failing import retried
 from assets.health_checks import warned, warnings
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.samples import contents
+from assets.steps import step
 from conf.hours import Hour
 from jobs import health, ingest
 from jobs.tables import EVENTS
@@ -24,7 +25,7 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(EVENTS)},
         check_specs=warnings("events", health.EVENT_CHECKS),
     )
-    @retried
+    @step
     def events(
         context: dg.AssetExecutionContext, topshelf: Topshelf
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
@@ -35,10 +36,11 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
         yield from warned(health.of_events(lake, hour, settings.health))
         yield dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": ingest.count(lake, hour),
+                **contents(lake, EVENTS, ingest.arrived(hour)),
                 "read from the log": result.read,
                 "new": result.new,
-                "passed over": result.passed_over,
+                "rejected": result.rejected,
+                "dropped by the log": result.dropped,
                 "watermark": dg.MetadataValue.timestamp(float(result.watermark)),
             },
         )

@@ -1,9 +1,10 @@
 import dagster as dg
 
-from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.samples import contents
+from assets.steps import step
 from conf.hours import Hour
 from jobs import item_features as job
 from jobs.tables import ITEM_FEATURES
@@ -19,9 +20,10 @@ def item_features_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=ITEM_FEATURES.doc,
         metadata={"dagster/column_schema": column_schema(ITEM_FEATURES)},
     )
-    @retried
+    @step
     def item_features(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        result = job.run(topshelf.lake(), Hour.parse(context.partition_key), topshelf.settings())
-        return dg.MaterializeResult(metadata={"dagster/row_count": result.items, "cold items": result.cold})
+        lake = topshelf.lake()
+        result = job.run(lake, Hour.parse(context.partition_key), topshelf.settings())
+        return dg.MaterializeResult(metadata={"cold items": result.cold, **contents(lake, ITEM_FEATURES)})
 
     return item_features

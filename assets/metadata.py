@@ -1,25 +1,22 @@
-"""Counts, tables and plots as Dagster shows them."""
+"""Counts and tables as Dagster shows them."""
 
 from __future__ import annotations
 
-import base64
-import io
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 import dagster as dg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from assets.plots import over_time
+from conf.hours import Hour
 from jobs.attempt import Result
 from jobs.gate import Check
+from jobs.ledger import Entry
 from jobs.promotion import Verdict
 from jobs.tables import Table
-from models.training import TrainReport
 
 CUTOFFS = (10, 20, 50)
-PLOTS_A_ROW = 3
+HEADLINES = {"Recall@20": "recall", "NDCG@20": "ndcg"}
 MEASURES = ("recall", "ndcg", "mrr")
 
 
@@ -44,9 +41,33 @@ def publication(result: Result) -> dict[str, dg.MetadataValue | float | int | st
         return {"state": result.state, "scored": result.scored, "unchanged": result.unchanged}
     numbers = asdict(result)
     del numbers["checks"]
+    numbers |= {name.replace("_", " "): value for name, value in _values(result.checks).items() if "coverage" in name}
     if result.load_seconds:
         numbers["rows a second"] = round(result.written / result.load_seconds)
     return {**numbers, "gate": checks_table(result.checks)}
+
+
+def publications(past: Sequence[Entry]) -> dg.MetadataValue:
+    """The last publications, oldest first, as curves: catalogue shown, sizes, cost."""
+    seen = [_values(Check(**each) for each in entry["checks"]) for entry in past]
+    charged = any(entry["dollars"] for entry in past)
+    cost = ("Charged", ("$", "dollars")) if charged else ("Time to load", ("s", "load_seconds"))
+    return over_time(
+        [Hour.of(entry["hour"]).start for entry in past],
+        {
+            "Items in the first 20 of some list": (
+                "% of active items",
+                [100 * one.get("item_coverage", 0) for one in seen],
+            ),
+            "Lists written": ("lists", [entry["written"] for entry in past]),
+            "Size of the load": ("MB", [entry["bytes"] / 1e6 for entry in past]),
+            cost[0]: (cost[1][0], [entry[cost[1][1]] for entry in past]),
+        },
+    )
+
+
+def _values(checks: Iterable[Check]) -> dict[str, float]:
+    return {check.name: check.value for check in checks}
 
 
 def checks_table(checks: Sequence[Check]) -> dg.MetadataValue:
@@ -111,46 +132,24 @@ def metrics_table(metrics: Mapping[str, float]) -> dg.MetadataValue:
     return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("no hold-out")
 
 
+def headline(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The numbers of a training that Dagster draws over all trainings."""
+    return {
+        f"{name} of lists": round(metrics[f"lists.{key}@20"], 4)
+        for name, key in HEADLINES.items()
+        if f"lists.{key}@20" in metrics
+    }
+
+
 def orders_table(metrics: Mapping[str, float]) -> dg.MetadataValue:
     """What each order of the candidates scored on validation; the best that passed the gate is used."""
     records = [
         dg.TableRecord({"order": name.split(".")[1].replace("_", " "), "ndcg@20": round(value, 4)})
         for name, value in metrics.items()
-        if _judged(name)
+        if _judged(name) and name.endswith(".ndcg@20")
     ]
     return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("nothing to choose by")
 
 
 def _judged(name: str) -> bool:
     return name.startswith("valid.")
-
-
-def curves(report: TrainReport) -> dg.MetadataValue:
-    """Loss and validation score by epoch, of each stage."""
-    lines = {
-        f"{stage}: {name}": values
-        for stage, by_name in report.curves.items()
-        for name, values in by_name.items()
-        if len(values) > 1
-    }
-    return _plot("epoch", lines)
-
-
-def ranked_scores(title: str, scores: Sequence[float]) -> dg.MetadataValue:
-    """A falling curve, such as popularity by rank."""
-    return _plot("rank", {title: scores})
-
-
-def _plot(x_label: str, lines: Mapping[str, Sequence[float]]) -> dg.MetadataValue:
-    rows = math.ceil(len(lines) / PLOTS_A_ROW)
-    figure = Figure(figsize=(3.6 * min(len(lines), PLOTS_A_ROW), 2.4 * rows), layout="constrained")
-    for place, (name, values) in enumerate(lines.items(), start=1):
-        axes = figure.add_subplot(rows, min(len(lines), PLOTS_A_ROW), place)
-        axes.plot(range(1, len(values) + 1), values, marker="." if len(values) < 30 else "")
-        axes.set_title(name, fontsize=9)
-        axes.set_xlabel(x_label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=90)
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(image.getvalue()).decode()})")

@@ -1,10 +1,12 @@
 import dagster as dg
 
-from assets.failing import retried
-from assets.metadata import column_schema, curves, judgement, metrics_table, orders_table
+from assets.metadata import column_schema, headline, judgement, metrics_table, orders_table
 from assets.partitions import Partitions
+from assets.plots import learning
 from assets.resources import Topshelf
 from assets.runs import training_day
+from assets.samples import contents
+from assets.steps import step
 from assets.tracking import tracked
 from jobs import train
 from jobs.tables import MODELS
@@ -20,10 +22,11 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description="Towers, item-item model and ranker, trained on the day's examples, measured and judged.",
         metadata={"dagster/column_schema": column_schema(MODELS)},
     )
-    @retried
+    @step
     def models(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         day, cut = training_day(context, topshelf.now())
-        result = train.run(topshelf.lake(), day, cut, topshelf.settings(), topshelf.now(), context.log.info)
+        lake = topshelf.lake()
+        result = train.run(lake, day, cut, topshelf.settings(), topshelf.now(), context.log.info)
         return dg.MaterializeResult(
             metadata={
                 **tracked(context, topshelf, result),
@@ -31,9 +34,11 @@ def models_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "version": result.model.version,
                 "hold-out": metrics_table(result.report.metrics),
                 "orders": orders_table(result.report.metrics),
-                "learning": curves(result.report),
+                "learning": learning(result.report),
+                **headline(result.report.metrics),
                 "calibrated": result.report.calibrated,
                 **judgement(result.verdict),
+                **contents(lake, MODELS),
                 "files": dg.MetadataValue.path(str(result.model.folder)),
             }
         )

@@ -1,9 +1,10 @@
 import dagster as dg
 
-from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.samples import contents, of_hour
+from assets.steps import step
 from conf.hours import Hour
 from jobs import outcomes as job
 from jobs.tables import OUTCOMES
@@ -19,9 +20,10 @@ def outcomes_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=OUTCOMES.doc,
         metadata={"dagster/column_schema": column_schema(OUTCOMES)},
     )
-    @retried
+    @step
     def outcomes(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        rows = job.run(topshelf.lake(), Hour.parse(context.partition_key))
-        return dg.MaterializeResult(metadata={"dagster/partition_row_count": rows})
+        lake, hour = topshelf.lake(), Hour.parse(context.partition_key)
+        job.run(lake, hour)
+        return dg.MaterializeResult(metadata=contents(lake, OUTCOMES, of_hour(hour)))
 
     return outcomes

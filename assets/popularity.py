@@ -1,9 +1,11 @@
 import dagster as dg
 
-from assets.failing import retried
-from assets.metadata import column_schema, ranked_scores
+from assets.metadata import column_schema
 from assets.partitions import Partitions
+from assets.plots import popularity_curve
 from assets.resources import Topshelf
+from assets.samples import contents, of_hour
+from assets.steps import step
 from conf.hours import Hour
 from jobs import popularity as job
 from jobs.tables import POPULARITY
@@ -19,14 +21,15 @@ def popularity_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=POPULARITY.doc,
         metadata={"dagster/column_schema": column_schema(POPULARITY)},
     )
-    @retried
+    @step
     def popularity(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        result = job.run(topshelf.lake(), Hour.parse(context.partition_key), topshelf.settings())
+        lake, hour = topshelf.lake(), Hour.parse(context.partition_key)
+        result = job.run(lake, hour, topshelf.settings())
         return dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": result.scopes,
                 "segments": result.segments,
-                "popularity by rank": ranked_scores("popularity", result.global_scores),
+                "popularity by rank": popularity_curve(result.global_scores),
+                **contents(lake, POPULARITY, of_hour(hour)),
             }
         )
 

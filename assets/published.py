@@ -3,16 +3,22 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets import gate_checks
-from assets.failing import retried
-from assets.metadata import column_schema, publication
+from assets.metadata import column_schema, publication, publications
 from assets.partitions import Partitions
 from assets.progress import listening
 from assets.resources import REPUBLISH_TAG, Topshelf
 from assets.runs import tag
+from assets.samples import contents
+from assets.steps import step
 from conf.hours import Hour
-from jobs import ingest, manifests, publish
+from jobs import log_state, manifests, publish
 from jobs.gate import GateFailed
+from jobs.lake import Lake
+from jobs.ledger import past
 from jobs.tables import PUBLISHED
+
+DRAWN = 48
+"""Publications in the curves."""
 
 
 def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
@@ -26,23 +32,23 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(PUBLISHED)},
         check_specs=gate_checks.specs(),
     )
-    @retried
+    @step
     def published(
         context: dg.AssetExecutionContext, topshelf: Topshelf
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        settings, hour = topshelf.settings(), Hour.parse(context.partition_key)
+        lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
         scored = manifests.scored(settings, hour)
         with topshelf.store() as store, listening(context.log.info) as listener:
             try:
                 result = publish.run(
-                    topshelf.lake(),
+                    lake,
                     hour,
                     settings,
                     store,
                     scored,
                     topshelf.now,
                     listener,
-                    watermark=ingest.watermark(settings.eventlog_path, hour),
+                    watermark=log_state.watermark(settings.eventlog_path, hour),
                     republish=context.run.tags.get(REPUBLISH_TAG) == "true",
                 )
             except GateFailed as failed:
@@ -50,6 +56,11 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 raise
         yield from gate_checks.results(result.checks) if result.checks else gate_checks.not_judged(result.state)
         tag(context, generation=result.generation, model=scored.model_version)
-        yield dg.MaterializeResult(metadata=publication(result))
+        yield dg.MaterializeResult(metadata={**publication(result), **_now(lake)})
 
     return published
+
+
+def _now(lake: Lake) -> dict[str, dg.MetadataValue | int]:
+    """The table as it is, and the publications that led to it."""
+    return {"last publications": publications(past(lake, DRAWN)), **contents(lake, PUBLISHED)}

@@ -2,13 +2,17 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from assets.failing import alert, retried
+from assets.failing import alert
 from assets.metadata import column_schema
 from assets.partitions import Partitions
+from assets.plots import score_histogram
 from assets.resources import Topshelf
+from assets.samples import contents, of_hour
+from assets.steps import step
 from conf.hours import Hour
-from jobs import manifests, publish, score
+from jobs import histograms, manifests, publish, score
 from jobs.alerts import Alert
+from jobs.lake import Lake
 from jobs.registry import Registry
 from jobs.tables import RECOMMENDATIONS
 
@@ -23,7 +27,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=RECOMMENDATIONS.doc,
         metadata={"dagster/column_schema": column_schema(RECOMMENDATIONS)},
     )
-    @retried
+    @step
     def recommendations(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
         registry = Registry(lake, settings)
@@ -39,13 +43,19 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
             alert(context, settings, Alert("ranker_replaced", said, {"hour": hour.key, "model": result.model_id}))
         return dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": result.changed,
                 "users scored": result.scored,
                 "unchanged": result.unchanged,
                 "model": result.model_id,
+                **_now(lake, hour),
                 **({"made without the ranker": result.simpler, "because": result.problem} if result.problem else {}),
                 **({} if result.challenger is None else {"challenger": asdict(result.challenger)}),
             }
         )
 
     return recommendations
+
+
+def _now(lake: Lake, hour: Hour) -> dict[str, dg.MetadataValue | int]:
+    """The hour's lists as they are."""
+    scores = score_histogram(*histograms.scores(lake, hour))
+    return {"scores": scores, **contents(lake, RECOMMENDATIONS, of_hour(hour))}

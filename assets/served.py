@@ -1,9 +1,10 @@
 import dagster as dg
 
-from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.samples import contents, of_hour
+from assets.steps import step
 from conf.hours import Hour
 from jobs import served as job
 from jobs.tables import SERVED
@@ -18,17 +19,17 @@ def served_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=SERVED.doc,
         metadata={"dagster/column_schema": column_schema(SERVED)},
     )
-    @retried
+    @step
     def served(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        folder = topshelf.settings().shown_path
-        result = job.run(topshelf.lake(), Hour.parse(context.partition_key), folder)
+        lake, hour = topshelf.lake(), Hour.parse(context.partition_key)
+        result = job.run(lake, hour, topshelf.settings().shown_path)
         return dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": result.in_hour,
                 "dropped by the service": result.dropped,
                 "read from the log": result.read,
                 "new": result.new,
                 "damaged segments set aside": list(result.damaged),
+                **contents(lake, SERVED, of_hour(hour)),
             }
         )
 

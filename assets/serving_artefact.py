@@ -2,10 +2,11 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.samples import contents
+from assets.steps import step
 from conf.hours import Hour
 from jobs import artefact as job
 from jobs.registry import Registry
@@ -22,7 +23,7 @@ def serving_artefact_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description="Catalogue, item vectors, similar items and fallback lists, as one immutable folder.",
         metadata={"dagster/column_schema": column_schema(ITEM_EMBEDDINGS)},
     )
-    @retried
+    @step
     def serving_artefact(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake, settings = topshelf.lake(), topshelf.settings()
         registry = Registry(lake, settings)
@@ -35,6 +36,7 @@ def serving_artefact_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "artefact": result.artefact_id,
                 "model": model.model_id,
                 "items": result.items,
+                **contents(lake, ITEM_EMBEDDINGS),
                 "files": dg.MetadataValue.path(str(settings.artefacts_path / result.artefact_id)),
                 **({} if result.challenger is None else {"challenger": asdict(result.challenger)}),
             }

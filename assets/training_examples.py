@@ -1,10 +1,12 @@
 import dagster as dg
+from pyspark.sql import functions as F
 
-from assets.failing import retried
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from assets.runs import training_day
+from assets.samples import contents
+from assets.steps import step
 from jobs import examples as job
 from jobs.tables import TRAINING_EXAMPLES
 
@@ -19,16 +21,17 @@ def training_examples_asset(partitions: Partitions) -> dg.AssetsDefinition:
         description=TRAINING_EXAMPLES.doc,
         metadata={"dagster/column_schema": column_schema(TRAINING_EXAMPLES)},
     )
-    @retried
+    @step
     def training_examples(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         day, cut = training_day(context, topshelf.now())
-        result = job.run(topshelf.lake(), day, cut, topshelf.settings())
+        lake = topshelf.lake()
+        result = job.run(lake, day, cut, topshelf.settings())
         return dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": result.examples,
                 "positives": result.positives,
                 "held out": result.holdout,
                 "events before": dg.MetadataValue.timestamp(cut),
+                **contents(lake, TRAINING_EXAMPLES, F.col("day") == day),
             }
         )
 

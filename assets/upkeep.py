@@ -2,8 +2,8 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from assets.failing import retried
 from assets.resources import Topshelf
+from assets.steps import step
 from jobs import maintenance
 
 
@@ -14,7 +14,7 @@ def upkeep_asset() -> dg.AssetsDefinition:
         kinds={"spark", "deltalake"},
         description="Old partitions dropped, small files joined, replaced files and old models' files removed.",
     )
-    @retried
+    @step
     def upkeep(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         with topshelf.store() as store:
             control = store.read_control()

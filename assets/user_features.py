@@ -3,11 +3,12 @@ from datetime import timedelta
 
 import dagster as dg
 
-from assets.failing import retried
 from assets.health_checks import warned, warnings
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.samples import contents
+from assets.steps import step
 from conf.hours import Hour
 from jobs import health, manifests
 from jobs import user_features as job
@@ -25,7 +26,7 @@ def user_features_asset(partitions: Partitions) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(USER_FEATURES)},
         check_specs=warnings("user_features", {health.DRIFT_CHECK: health.DRIFT}),
     )
-    @retried
+    @step
     def user_features(
         context: dg.AssetExecutionContext, topshelf: Topshelf
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
@@ -34,7 +35,7 @@ def user_features_asset(partitions: Partitions) -> dg.AssetsDefinition:
         before = manifests.version_at(settings, Hour(hour.start - timedelta(days=1)), USER_FEATURES.name)
         yield from warned([health.of_features(lake, before, settings.health)])
         yield dg.MaterializeResult(
-            metadata={"dagster/row_count": result.users, "users with watches": result.with_watches},
+            metadata={"users with watches": result.with_watches, **contents(lake, USER_FEATURES)},
         )
 
     return user_features

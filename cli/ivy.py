@@ -37,6 +37,8 @@ class JarSet:
     """The command that installs the files from a folder."""
     types: tuple[str, ...] = ("jar", "bundle")
     """Of artefact; what is native is `so` or `dylib`."""
+    alone: tuple[tuple[str, str, str], ...] = ()
+    """Further modules, each without what it needs."""
 
     @property
     def lock_file(self) -> Path:
@@ -94,7 +96,8 @@ def fetch(jars: JarSet, target: Path, lock: Mapping[str, str], env: Mapping[str,
     with tempfile.TemporaryDirectory(prefix=".ivy-", dir=target.parent) as scratch:
         got = Path(scratch) / "jars"
         got.mkdir()
-        _run(jars, _ivy_command(jars, java(env), Path(scratch) / "cache", got))
+        for module in (jars.module, *jars.alone):
+            _run(jars, _ivy_command(jars, module, java(env), Path(scratch) / "cache", got))
         install(jars, got, target, lock)
 
 
@@ -119,11 +122,12 @@ def ivy_jar() -> Path:
     return jars[-1]
 
 
-def _ivy_command(jars: JarSet, java_path: str, cache: Path, into: Path) -> list[str]:
+def _ivy_command(jars: JarSet, module: tuple[str, str, str], java_path: str, cache: Path, into: Path) -> list[str]:
     pattern = str(into / "[artifact]-[revision](-[classifier]).[ext]")
     return [
         *(java_path, "-jar", str(ivy_jar()), "-cache", str(cache), "-types", *jars.types),
-        *("-dependency", *jars.module, "-confs", "default", "-retrieve", pattern),
+        *("-dependency", *module, *(("-notransitive",) if module in jars.alone else ())),
+        *("-confs", "default", "-retrieve", pattern),
     ]
 
 

@@ -1,6 +1,7 @@
-"""The Delta jars that Spark needs, as conf/jars.lock pins them.
+"""The jars that Spark needs for Delta and Kafka, as conf/jars.lock pins them.
 
-What else comes with delta-spark (a second Hadoop, a second Scala) is left out.
+What else comes with delta-spark (a second Hadoop, a second Scala) is left out. Of what Spark's connector to Kafka needs
+only that is fetched which Spark itself lacks.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ from cli import ivy
 from cli.ivy import JarSet, in_place, java
 
 DELTA = ("io.delta", "delta-spark_4.2_2.13", "4.4.0")
-JARS = JarSet("Delta jars", DELTA, "conf/jars.lock", by_hand="topshelf jars --from FOLDER")
+KAFKA = (
+    ("org.apache.spark", "spark-sql-kafka-0-10_2.13", "4.2.0"),
+    ("org.apache.spark", "spark-token-provider-kafka-0-10_2.13", "4.2.0"),
+    ("org.apache.kafka", "kafka-clients", "3.9.2"),
+    ("org.apache.commons", "commons-pool2", "2.13.1"),
+)
+JARS = JarSet("Spark jars", DELTA, "conf/jars.lock", by_hand="topshelf jars --from FOLDER", alone=KAFKA)
 LOCK = JARS.lock_file
 
-__all__ = ["DELTA", "LOCK", "fetch", "in_place", "install", "java", "read_lock"]
+__all__ = ["DELTA", "KAFKA", "LOCK", "fetch", "in_place", "install", "java", "read_lock"]
 
 
 def read_lock(path: Path = LOCK) -> dict[str, str]:

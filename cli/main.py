@@ -18,6 +18,7 @@ COMMANDS = {
     "import": ("cli.commands.importing:import_", "Read a folder of your data into the lake."),
     "run": ("cli.commands.pipeline:run", "Run one hour: features, models, lists, publication."),
     "ingest": ("cli.commands.ingest:ingest", "Move what the service logged into the lake."),
+    "stream": ("cli.commands.stream:stream", "Move what the service logs to Kafka into the lake as it comes."),
     "serve": ("cli.commands.serving:serve", "Start the HTTP service."),
     "token": ("cli.commands.serving:token", "Print a bearer token for a user."),
     "recs": ("cli.commands.serving:recs", "Print a user's recommendations."),
@@ -32,11 +33,11 @@ COMMANDS = {
     "lift": ("cli.commands.rollout:lift", "Tell how much more users do with their lists."),
     "rules": ("cli.commands.rules:rules", "Check rules, and see what a change of them would do."),
     "upkeep": ("cli.commands.upkeep:upkeep", "Make room: old partitions, replaced files, old models."),
-    "ui": ("cli.commands.pipeline:ui", "Open the pipeline in the Dagster UI."),
+    "ui": ("cli.commands.ui:ui", "See how things stand, and the pipeline in the Dagster UI."),
     "config": ("cli.commands.config:config", "Show the settings in force and where each comes from."),
     "store": ("cli.commands.store:store", "Make and check the key-value store of the lists."),
     "services": ("cli.commands.services:services", "Run servers on this machine, to try a store or the event log out."),
-    "jars": ("cli.commands.jars:jars", "Fetch the Delta jars that Spark needs."),
+    "jars": ("cli.commands.jars:jars", "Fetch the jars that Spark needs for Delta and Kafka."),
     "docs": ("cli.commands.docs:docs", "Write the reference pages that are made from the code."),
 }
 """Name → where the command is and its line in `topshelf --help`, in the order a newcomer needs them."""

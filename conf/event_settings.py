@@ -34,3 +34,14 @@ class Kafka(Section):
     partitions: Positive = Field(description="Partitions of the topic, where `topshelf services up kafka` makes it")
     timeout_ms: Positive = Field(description="How long an event waits for the brokers' confirmation, at most")
     conf: dict[str, str] = Field(description="Any further setting of librdkafka, by its own name: security.protocol, …")
+
+
+class Stream(Section):
+    """`topshelf stream`, which moves Kafka's events into the lake as they come."""
+
+    seconds: Positive = Field(description="From the beginning of one micro-batch to that of the next, at least")
+    records: Positive = Field(description="Records of a micro-batch, at most")
+    trending_seconds: Positive = Field(description="From one count of what trends to the next, at least")
+    conf: dict[str, str] = Field(
+        description="Any further setting of Kafka's Java client, by its own name, such as sasl.jaas.config"
+    )

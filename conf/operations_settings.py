@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, HttpUrl
 
 from conf.section import Positive, Section, Share
@@ -16,6 +18,17 @@ class Alerts(Section):
         ge=0, description="Times that a step of a scheduled run is tried again when something was busy or away"
     )
     retry_seconds: Positive = Field(description="Before the first of these; each waits twice as long as the one before")
+
+
+Owner = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s.]+)$")]
+
+
+class Dagster(Section):
+    """What the Dagster UI says of us."""
+
+    owners: tuple[Owner, ...] = Field(
+        description="Who answers for the assets: e-mail addresses, or groups written team:NAME"
+    )
 
 
 class Tracking(Section):
@@ -43,6 +56,7 @@ class Retention(Section):
     lists_days: Positive = Field(description="Days of recommendations and popularity, before the oldest live hour")
     served_days: Positive = Field(description="Days of served")
     log_days: Positive = Field(description="Days of the embedded event log, of what is in the table events")
+    rejected_days: Positive = Field(description="Days of rejected_events")
     examples_days: Positive = Field(description="Days of training_examples")
     history_days: int = Field(ge=7, description="Days that one can go back in the history of a table")
     models: Positive = Field(description="Trained models whose files are kept, the newest ones")

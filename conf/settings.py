@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from conf.event_settings import Eventlog, Kafka, Redis, Sessions
-from conf.operations_settings import Alerts, Health, Retention, Tracking
+from conf.event_settings import Eventlog, Kafka, Redis, Sessions, Stream
+from conf.operations_settings import Alerts, Dagster, Health, Retention, Tracking
 from conf.publication_settings import Gate, Prices, Publish
 from conf.rollout_settings import Promotion, Rollout
 from conf.section import Positive, Section, Share
@@ -25,9 +25,15 @@ class Lake(Section):
 
 class Spark(Section):
     master: str = Field(description="Spark master: local[*] or a cluster's address")
+    launch: Literal["in_process", "submit"] = Field(
+        description="Where Dagster's steps run: in the process of their run, or each in one that spark-submit starts"
+    )
+    python: str | None = Field(description="Python of a cluster's executors, on their machines; empty: this one's path")
     shuffle_partitions: Positive = Field(description="Partitions after a shuffle")
     driver_memory: str = Field(description="Memory of the driver (and of everything, in local mode)")
-    jars_dir: str | None = Field(description="Folder of the Delta jars; empty: where `topshelf jars` put them")
+    jars_dir: str | None = Field(
+        description="Folder of the jars for Delta and Kafka; empty: where `topshelf jars` put them"
+    )
     conf: dict[str, str] = Field(description="Any further Spark setting, by its own name")
 
 
@@ -197,6 +203,7 @@ class Settings(Section):
     redis: Redis
     eventlog: Eventlog
     kafka: Kafka
+    stream: Stream
     publish: Publish
     gate: Gate
     promotion: Promotion
@@ -204,6 +211,7 @@ class Settings(Section):
     tracking: Tracking
     health: Health
     alerts: Alerts
+    dagster: Dagster
     retention: Retention
     shown: Shown
     prices: Prices

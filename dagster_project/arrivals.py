@@ -14,6 +14,7 @@ import dagster as dg
 from assets import arrivals
 from conf.settings import Settings
 from jobs.ingest import waiting
+from jobs.log_state import stream_runs
 from stores.opening import open_eventlog_reader
 
 EVENTS_SECONDS, FILES_SECONDS = 300, 60
@@ -48,6 +49,8 @@ def _new_events(settings: Settings, clock: Clock) -> dg.SensorDefinition:
     def new_events(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if context.instance.get_runs_count(dg.RunsFilter(job_name=arrivals.ingest.name, statuses=UNDER_WAY)):
             return dg.SkipReason("events are being moved, or wait for it")
+        if stream_runs(settings.eventlog_path):
+            return dg.SkipReason("`topshelf stream` moves them")
         with closing(open_eventlog_reader(settings)) as reader:
             if not waiting(reader, settings.eventlog_path):
                 return dg.SkipReason("the log has nothing new")

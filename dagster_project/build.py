@@ -75,7 +75,10 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
-        assets=[*imported_assets(), *hourly_assets, *daily_assets, kept_up],
+        assets=dg.map_asset_specs(
+            lambda spec: spec.replace_attributes(owners=settings.dagster.owners),
+            [*imported_assets(), *hourly_assets, *daily_assets, kept_up],
+        ),
         jobs=[hourly, daily, nightly, ingest, take_in],
         schedules=[
             *_schedules(settings, parts, hourly, daily),

@@ -97,7 +97,7 @@ def run_hour(
     with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         started = time.perf_counter()
         report("starting Spark")
-        lake = Lake(spark_session(settings), settings.lake_root)
+        lake = Lake(spark_session(_beside(settings)), settings.lake_root)
         summary.steps.append(("start Spark", time.perf_counter() - started))
         registry = Registry(lake, settings)
         newest = next((model for model in registry.models() if model.intact()), None)
@@ -116,6 +116,13 @@ def run_hour(
     summary.metrics = Registry(lake, settings).need_deployed().metrics
     _count(settings, summary)
     return summary
+
+
+def _beside(settings: Settings) -> Settings:
+    """For a few rows of the registry; on a cluster of few cores a session of ours would keep the steps' own waiting."""
+    if settings.spark.launch == "in_process":
+        return settings
+    return settings.model_copy(update={"spark": settings.spark.model_copy(update={"master": "local[1]"})})
 
 
 def _check_inside(settings: Settings, hour: Hour, now: datetime) -> None:

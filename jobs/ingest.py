@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from conf.hours import Hour
-from jobs.lake import Lake, write_json
-from jobs.tables import CONTEXT, EVENTS, HISTORY_HOUR
+from jobs.event_commits import commit
+from jobs.event_rows import Malformed, parse
+from jobs.lake import Lake
+from jobs.log_state import LogState, alone
+from jobs.tables import EVENTS, REJECTED_EVENTS
 from stores.eventlog.framing import read, sealed_and_open_segments
-from stores.eventlog.reading import Batch, EventLogReader
+from stores.eventlog.reading import Batch, EventLogReader, Record
 
-STATE_FILE = "ingested.json"
-KEPT_PASSES = 1000
 EVENTS_A_COMMIT = 200_000
 """At most, but for the last batch of the reader's."""
 
@@ -31,29 +30,12 @@ class Result:
     """Events found in the log."""
     new: int
     """Those of them that the table did not have."""
-    passed_over: int
-    """Records of the log that are no events, and those that it had dropped before they were read."""
+    rejected: int
+    """Records that are no events: they are in the table rejected_events."""
+    dropped: int
+    """Records that the log had dropped before they were read."""
     watermark: int
     """Epoch seconds: every event logged before is in the table."""
-
-
-@dataclass
-class _State:
-    """How far the log has been read, and when each pass over it began."""
-
-    offsets: dict[str, int] = field(default_factory=dict)
-    passes: list[float] = field(default_factory=list)
-    skew: float = 0.0
-    """The largest of all readers so far, in seconds."""
-
-    @classmethod
-    def load(cls, folder: Path) -> _State:
-        file = folder / STATE_FILE
-        return cls(**json.loads(file.read_text())) if file.exists() else cls()
-
-    def save(self, folder: Path) -> None:
-        self.passes = self.passes[-KEPT_PASSES:]
-        write_json(folder / STATE_FILE, asdict(self))
 
 
 def run(lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], datetime]) -> Result:
@@ -65,25 +47,22 @@ def run(lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], da
 
     folder: where the positions are kept.
     """
-    with _alone(folder):
-        state, now = _State.load(folder), clock()
-        found = new = passed_over = 0
+    with alone(folder) as state:
+        now = clock()
+        found = new = rejected = dropped = 0
         for batch in _joined(reader.read(state.offsets)):
-            found += len(batch.events)
-            passed_over += batch.passed_over
-            if batch.events:
-                new += _append(lake, batch.events, now)
-            state.offsets |= batch.positions
-            state.save(folder)
-        state.passes.append(now.timestamp())
-        state.skew = max(state.skew, reader.skew_seconds)
+            events, malformed = _judged(batch.records, now)
+            found, rejected = found + len(events), rejected + len(malformed)
+            dropped += batch.dropped
+            new += _commit(lake, folder, state, events, malformed, batch.positions)
+        state.note_pass(now.timestamp(), reader.skew_seconds)
         state.save(folder)
-        return Result(found, new, passed_over, int(now.timestamp() - state.skew))
+        return Result(found, new, rejected, dropped, int(now.timestamp() - state.skew))
 
 
 def waiting(reader: EventLogReader, folder: Path) -> bool:
     """Whether the log has anything that no pass has read. Raises as `read` of the reader does."""
-    return next(iter(reader.read(_State.load(folder).offsets)), None) is not None
+    return next(iter(reader.read(LogState.load(folder).offsets)), None) is not None
 
 
 def drop_ingested(folder: Path, before: datetime) -> int:
@@ -95,8 +74,7 @@ def drop_ingested(folder: Path, before: datetime) -> int:
         DataError: a segment is damaged; it stays.
     """
     gone = []
-    with _alone(folder):
-        state = _State.load(folder)
+    with alone(folder) as state:
         for segment in sealed_and_open_segments(folder):
             old = segment.sealed and segment.path.stat().st_mtime < before.timestamp()
             if old and segment.name in state.offsets and not read(segment, state.offsets[segment.name])[0]:
@@ -111,69 +89,64 @@ def drop_ingested(folder: Path, before: datetime) -> int:
     return len(gone)
 
 
-def count(lake: Lake, hour: Hour) -> int:
-    """Events that arrived within an hour."""
-    arrived = (F.col("ingested_at") >= F.lit(hour.start)) & (F.col("ingested_at") < F.lit(hour.end))
-    return lake.read(EVENTS).where(arrived).count()
-
-
-def watermark(folder: Path, hour: Hour) -> int:
-    """Epoch seconds: every event logged before this moment is in what `hour` reads. 0: no pass since the log began."""
-    state = _State.load(folder)
-    began = max((began for began in state.passes if began < hour.end.timestamp()), default=state.skew)
-    return int(began - state.skew)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """The lock goes when the process does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "ingest.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def arrived(hour: Hour) -> Column:
+    """The events that arrived within an hour."""
+    return (F.col("ingested_at") >= F.lit(hour.start)) & (F.col("ingested_at") < F.lit(hour.end))
 
 
 def _joined(batches: Iterator[Batch]) -> Iterator[Batch]:
     """Fewer and larger batches: a commit costs a second, whatever its size."""
-    events: list[dict[str, Any]] = []
+    records: list[Record] = []
     positions: dict[str, int] = {}
-    passed_over = 0
+    dropped = 0
     for batch in batches:
-        events += batch.events
+        records += batch.records
         positions |= batch.positions
-        passed_over += batch.passed_over
-        if len(events) >= EVENTS_A_COMMIT:
-            yield Batch(events, positions, passed_over)
-            events, positions, passed_over = [], {}, 0
+        dropped += batch.dropped
+        if len(records) >= EVENTS_A_COMMIT:
+            yield Batch(records, positions, dropped)
+            records, positions, dropped = [], {}, 0
     if positions:
-        yield Batch(events, positions, passed_over)
+        yield Batch(records, positions, dropped)
 
 
-def _append(lake: Lake, events: Sequence[dict[str, Any]], now: datetime) -> int:
-    """Add the events that the table does not have, and count them.
+def _judged(records: Sequence[Record], now: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of events, and of rejected_events."""
+    events, malformed = [], []
+    for record in records:
+        try:
+            events.append(parse(record.value, now))
+        except Malformed as error:
+            malformed.append(
+                {
+                    "part": record.part,
+                    "offset": record.offset,
+                    "reason": str(error),
+                    "value": None if record.value is None else bytearray(record.value),
+                    "ingested_at": now,
+                    "date": now.date(),
+                }
+            )
+    return events, malformed
 
-    The service takes no event from a day or more ahead, so the same event cannot have arrived a day before it
-    happened: older partitions are not read.
-    """
-    unique = {str(event["event_id"]): event for event in events}
-    rows = [_row(event, now) for event in unique.values()]
-    earliest = min(row["timestamp"] for row in rows).date() - timedelta(days=1)
-    arrived = lake.spark.createDataFrame([tuple(row[name] for name in EVENTS.columns) for row in rows], EVENTS.schema)
-    recent = (F.col("date") >= F.lit(earliest)) | (
-        (F.col("hour") == HISTORY_HOUR) & (F.col("timestamp") >= F.lit(earliest).cast("timestamp"))
+
+def _commit(
+    lake: Lake,
+    folder: Path,
+    state: LogState,
+    events: Sequence[dict[str, Any]],
+    malformed: Sequence[dict[str, Any]],
+    positions: dict[str, int],
+) -> int:
+    unique = {event["event_id"]: event for event in events}
+    rows = [tuple(event[name] for name in EVENTS.columns) for event in unique.values()]
+    refused = [tuple(row[name] for name in REJECTED_EVENTS.columns) for row in malformed]
+    return commit(
+        lake,
+        folder,
+        state,
+        lake.spark.createDataFrame(rows, EVENTS.schema) if rows else None,
+        min((event["timestamp"] for event in events), default=None),
+        lake.spark.createDataFrame(refused, REJECTED_EVENTS.schema) if refused else None,
+        positions,
     )
-    return lake.append_new(EVENTS, arrived, lake.read(EVENTS).where(recent))
-
-
-def _row(event: dict[str, Any], now: datetime) -> dict[str, Any]:
-    context = event.get("context") or {}
-    row = {name: event.get(name) for name in EVENTS.columns}
-    return {
-        **row,
-        "timestamp": datetime.fromisoformat(str(event["timestamp"])),
-        "context": tuple(context.get(name) for name in CONTEXT.fieldNames()),
-        "rating": None if event.get("rating") is None else float(event["rating"]),
-        "ingested_at": now,
-        "date": now.date(),
-        "hour": now.hour,
-    }

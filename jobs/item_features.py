@@ -43,20 +43,32 @@ def decayed(as_of: datetime, half_life_days: float | None) -> Column:
     return F.coalesce(F.sum(units), F.lit(0)) / FIXED_POINT
 
 
+def recent_and_before(as_of: datetime, days: int) -> tuple[Column, Column]:
+    """The group's watches of the last days, and of as many days before."""
+    recent, before = (window_start(as_of, count) for count in (days, 2 * days))
+    watch = F.col("event_type") == WATCH
+    return (
+        F.count_if(watch & since("timestamp", recent)).alias("recent"),
+        F.count_if(watch & since("timestamp", before) & ~since("timestamp", recent)).alias("before"),
+    )
+
+
+def growth() -> Column:
+    """The difference of two Poisson counts, recent and before, in units of its standard deviation: beyond chance."""
+    return F.try_divide(F.col("recent") - F.col("before"), F.sqrt(F.col("recent") + F.col("before")))
+
+
 def features(events: DataFrame, items: DataFrame, settings: Settings, as_of: datetime) -> DataFrame:
     """Features of `items` from `events` (with item_no and liked)."""
     wanted = settings.features
-    recent, before = (window_start(as_of, days) for days in (wanted.trending_days, 2 * wanted.trending_days))
-    watch = F.col("event_type") == WATCH
     measured = events.groupBy("item_no").agg(
         F.avg(F.when(F.col("event_type") == RATE, F.col("rating").cast("decimal(6,3)")))
         .cast("double")
         .alias("avg_rating"),
-        F.count_if(watch).alias("watch_count"),
+        F.count_if(F.col("event_type") == WATCH).alias("watch_count"),
         F.count_if(F.col("liked")).alias("positives"),
         decayed(as_of, wanted.popularity_half_life_days).alias("popularity"),
-        F.count_if(watch & since("timestamp", recent)).alias("recent"),
-        F.count_if(watch & since("timestamp", before) & ~since("timestamp", recent)).alias("before"),
+        *recent_and_before(as_of, wanted.trending_days),
         F.min("timestamp").alias("first_event"),
     )
     born = F.coalesce(F.col("release_date").cast("timestamp"), F.col("first_event"))
@@ -71,10 +83,7 @@ def features(events: DataFrame, items: DataFrame, settings: Settings, as_of: dat
             watch_count.alias("watch_count"),
             F.coalesce("positives", F.lit(0)).alias("positives"),
             F.coalesce("popularity", F.lit(0.0)).alias("popularity"),
-            # The difference of two Poisson counts in units of its standard deviation: growth beyond chance.
-            F.coalesce(
-                F.try_divide(F.col("recent") - F.col("before"), F.sqrt(F.col("recent") + F.col("before"))), F.lit(0.0)
-            ).alias("trend"),
+            F.coalesce(growth(), F.lit(0.0)).alias("trend"),
             ((F.unix_timestamp(F.lit(as_of)) - F.unix_timestamp(born)) / 3600).alias("age_hours"),
             (watch_count < wanted.cold_below_watches).alias("cold"),
             F.lit(as_of).alias("as_of"),

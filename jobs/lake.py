@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -19,6 +20,16 @@ KEPT_FILES, KEPT_LOG = "delta.deletedFileRetentionDuration", "delta.logRetention
 LOG_HOURS = 30 * 24
 DELTAS_OWN = {KEPT_FILES: "interval 168 hours", KEPT_LOG: f"interval {LOG_HOURS} hours"}
 """What Delta does where a table does not say."""
+ROWS_A_FILE = 1_000_000
+"""Of what is added a little at a time: as few files as that makes."""
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A commit that is made once: Delta refuses it where the table has one of the app with this number or a higher."""
+
+    app: str
+    number: int
 
 
 class Lake:
@@ -38,8 +49,12 @@ class Lake:
         """Newest Delta version of a table; None before its first write."""
         if not self.exists(table):
             return None
-        row = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").first()
-        return None if row is None else int(row["version"])
+        jvm = self.spark._jvm
+        assert jvm is not None  # a session that runs has one
+        # Delta's public way is the table's history, a Spark job of half a second.
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
+        unbound = jvm.scala.Option.empty()
+        return int(log.update(False, unbound, unbound).version())
 
     def versions(self, *tables: Table) -> dict[str, int | None]:
         return {table.name: self.version(table) for table in tables}
@@ -64,19 +79,21 @@ class Lake:
             raise DataError(f"the table {table.name} is not there yet ({self.path(table)}): run {made_by} first")
         return self.read(table)
 
-    def append(self, table: Table, rows: DataFrame, rows_a_file: int = 0) -> None:
+    def append(self, table: Table, rows: DataFrame, rows_a_file: int = 0, numbered: Numbered | None = None) -> None:
         """rows_a_file: at most so many in a file, so that whoever reads it has as many parts; 0: as they come."""
-        writer = self._writer(table, rows, "append")
-        writer.option("maxRecordsPerFile", rows_a_file).save(self.path(table))
+        writer = self._writer(table, rows, "append").option("maxRecordsPerFile", rows_a_file)
+        if numbered is not None:
+            writer = writer.option("txnAppId", numbered.app).option("txnVersion", numbered.number)
+        writer.save(self.path(table))
 
-    def append_new(self, table: Table, rows: DataFrame, among: DataFrame) -> int:
+    def append_new(self, table: Table, rows: DataFrame, among: DataFrame, numbered: Numbered | None = None) -> int:
         """Append the rows whose key is not among those of some rows of the table; returns how many they were."""
         known = among.select(*table.key)
         fresh = rows.join(known, on=list(table.key), how="left_anti").persist()
         try:
             count = fresh.count()
             if count:
-                self.append(table, fresh)
+                self.append(table, fresh.coalesce(1 + count // ROWS_A_FILE), numbered=numbered)
         finally:
             fresh.unpersist()
         return count

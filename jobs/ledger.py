@@ -121,7 +121,7 @@ class Ledger:
 
     def compact(self) -> None:
         """Write the many small files of the ledger and of published anew, now and then."""
-        if self.last_attempt % COMPACTED_AFTER == 0:
+        if self.last_attempt and self.last_attempt % COMPACTED_AFTER == 0:
             self._lake.compact(PUBLICATIONS)
             self._lake.compact(PUBLISHED)
 
@@ -168,6 +168,19 @@ class Ledger:
                 f"version {version} of the table published, which holds the lists from before generation {generation}, "
                 "is gone: name a new, empty store and publish everything with `topshelf run --republish`"
             ) from error
+
+
+def past(lake: Lake, most: int) -> list[Entry]:
+    """The last attempts that were live at some time, at most so many, oldest first."""
+    rows = (
+        lake.read(PUBLICATIONS)
+        .where(F.col("state").isin(*MERGED))
+        .groupBy("generation")
+        .agg(F.max("step").alias("step"))
+    )
+    newest = rows.orderBy(F.desc("generation")).limit(most)
+    found = lake.read(PUBLICATIONS).join(newest, on=["generation", "step"], how="left_semi").orderBy("generation")
+    return [row.asDict(recursive=True) for row in found.collect()]
 
 
 def first_entry(attempt: int, hour: Hour, store_id: str, base_version: int | None, now: datetime) -> Entry:

@@ -30,6 +30,7 @@ from jobs.tables import (
     POPULARITY,
     PUBLICATIONS,
     RECOMMENDATIONS,
+    REJECTED_EVENTS,
     REJECTS,
     ROLLOUTS,
     SERVED,
@@ -41,7 +42,7 @@ from stores.control import Control
 
 MARGIN = timedelta(days=1)
 """Beyond the oldest live generation: what it was made from was read some time before it was switched to."""
-JOINED = (EVENTS, SERVED, OUTCOMES, PUBLICATIONS, MODELS, ROLLOUTS, IMPORTS, REJECTS)
+JOINED = (EVENTS, SERVED, OUTCOMES, PUBLICATIONS, MODELS, ROLLOUTS, IMPORTS, REJECTS, REJECTED_EVENTS)
 """Tables that many small commits append to. Training examples are not among them: their files are in an order."""
 
 
@@ -131,6 +132,7 @@ def _old(table: Table, settings: Settings, live: date) -> Column | None:
         RECOMMENDATIONS.name: limits.lists_days,
         POPULARITY.name: limits.lists_days,
         SERVED.name: limits.served_days,
+        REJECTED_EVENTS.name: limits.rejected_days,
         TRAINING_EXAMPLES.name: limits.examples_days,
     }.get(table.name)
     return None if days is None else F.col(table.partitions[0]) < F.lit(live - timedelta(days=days))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
@@ -26,10 +27,15 @@ class Result:
 
 def run(lake: Lake, hour: Hour, settings: Settings) -> Result:
     """Rank items for every scope as of the end of `hour` and replace the hour's partition."""
-    stats = lake.need(ITEM_FEATURES, "`topshelf run`").join(
-        lake.read(ITEMS).where(F.col("status") == "active").select("item_no", "genres", "release_date"),
-        on="item_no",
-        how="inner",
+    # Kept, for five of the rankings read them, and a row an item is little.
+    stats = (
+        lake.need(ITEM_FEATURES, "`topshelf run`")
+        .join(
+            lake.read(ITEMS).where(F.col("status") == "active").select("item_no", "genres", "release_date"),
+            on="item_no",
+            how="inner",
+        )
+        .persist()
     )
     events = with_items(lake, events_before(lake, hour.end)).withColumn("liked", is_positive(settings))
     wanted = settings.features
@@ -43,11 +49,11 @@ def run(lake: Lake, hour: Hour, settings: Settings) -> Result:
         ).join(stats.select("item_no"), on="item_no", how="left_semi"),
     ]
     ranked = rank(reduce(DataFrame.unionByName, scored), settings.retrieval.fallback_list)
-    lake.replace(
-        POPULARITY,
-        ranked.select("*", F.lit(hour.date).alias("date"), F.lit(hour.start.hour).alias("hour")),
-        {"date": hour.date, "hour": hour.start.hour},
-    )
+    where: dict[str, str | int | date] = {"date": hour.date, "hour": hour.start.hour}
+    try:
+        lake.replace(POPULARITY, ranked.withColumns({name: F.lit(value) for name, value in where.items()}), where)
+    finally:
+        stats.unpersist()
     written = lake.read(POPULARITY).where((F.col("date") == hour.date) & (F.col("hour") == hour.start.hour))
     by_scope = {row["scope"]: row["items"] for row in written.collect()}
     segments = sum(scope.startswith("segment:") for scope in by_scope)

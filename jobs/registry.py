@@ -56,7 +56,9 @@ class Registry:
         """Those of these statuses, or all whose training has ended; the newest first."""
         rows = self._lake.read(MODELS)
         rows = rows.where(F.col("status").isin(*statuses) if statuses else F.col("status") != TRAINING)
-        return [self._model(row.asDict()) for row in rows.orderBy(F.desc("created_at"), F.desc("version")).collect()]
+        # Sorted here: a sort in Spark would be two jobs more for a handful of rows.
+        found = sorted(rows.collect(), key=lambda row: (row["created_at"], row["version"]), reverse=True)
+        return [self._model(row.asDict()) for row in found]
 
     def deployed(self) -> Model | None:
         """The deployed model; None where there is none, or its files are gone."""
@@ -107,7 +109,7 @@ class Registry:
     def add(self, model: Model, created: datetime, note: str) -> Model:
         """Enter a trained model as `validating`, under its version: that of the same model before, or the next."""
         known = self.models()
-        before = self.find(model.model_id)
+        before = next((each for each in known if each.model_id == model.model_id), None)
         version = f"v{len(known) + 1}" if before is None else before.version
         entered = Model(model.model_id, version, model.folder, model.cut, model.metrics, model.sha256, VALIDATING)
         row = (

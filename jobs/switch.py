@@ -40,5 +40,5 @@ def switch(store: Store, leased: Control, made: Generation) -> Control:
 
 
 def still_held(found: Control | None, leased: Control) -> bool:
-    """Whether the lease is as it was taken: only takedowns and the rollout may have changed."""
+    """Whether the lease is as it was taken: only takedowns, the rollout and what trends may have changed."""
     return found is not None and found.differs_by_operators_only(leased)

@@ -471,6 +471,23 @@ ROLLOUTS = Table(
     key=("model_id", "noted_at"),
 )
 
+REJECTED_EVENTS = Table(
+    "rejected_events",
+    "Records of the event log that are no events, as they stood there: its dead letters.",
+    StructType(
+        [
+            _col("part", TEXT, "Kafka: the topic's id, / and the partition; embedded: the segment", True),
+            _col("offset", LONG, "Kafka: the offset; embedded: the byte at which the line begins", True),
+            _col("reason", TEXT, "What is wrong with it", True),
+            _col("value", BYTES, "The record's bytes; null: it has none"),
+            _col("ingested_at", TIME, "When it was committed to this table", True),
+            _col("date", DAY, "Day of ingested_at", True),
+        ]
+    ),
+    key=("part", "offset"),
+    partitions=("date",),
+)
+
 REJECTS = Table(
     "rejects",
     "Rows an import could not take.",
@@ -519,6 +536,7 @@ TABLES = (
     SERVED,
     OUTCOMES,
     ROLLOUTS,
+    REJECTED_EVENTS,
     REJECTS,
     IMPORTS,
 )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from conf.rules import ANCHOR, ShelfRule
 from conf.vocabulary import Source
-from serving.candidates import Candidates, fallbacks, of_genre, of_scope, own_tier, similar
+from serving.candidates import POPULAR, Candidates, all_of, fallbacks, of_genre, of_scope, own_tier, similar
 from serving.order import Order
 from serving.page import Page, cut, title
 from serving.visit import Visit
@@ -64,7 +64,9 @@ def _shelves(visit: Visit, rule: ShelfRule) -> Iterator[Row]:
             if name is not None:
                 yield rule.title.replace(ANCHOR, name), iter((similar(artefact, number),)), number
     elif rule.kind == "trending":
-        yield rule.title, of_scope(artefact, "trending", Source.TRENDING), None
+        # Of one look, without a cursor: so it may change within a generation.
+        numbers = visit.snapshot.trending
+        yield rule.title, iter((Candidates(POPULAR, numbers, all_of(numbers, Source.TRENDING)),)), None
     elif rule.kind == "new":
         yield rule.title, of_scope(artefact, "new", Source.NEW), None
     elif rule.kind == "top_genre":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from math import inf
 
 import numpy as np
@@ -38,6 +39,8 @@ class Snapshot:
         self.challenger = None if challenger is None else self._of_challenger(challenger)
         self.active = _without(artefact, control.takedowns)
         """(n,) which items may be shown at all: those of the catalogue that are not taken down."""
+        self.trending = _trending(control, generation, artefact)
+        """(k,) item_nos of what trends, best first: as counted last, by the stream or by the hour."""
         self._before: dict[tuple[str, ...], Snapshot] = {}
 
     def _of_challenger(self, artefact: Artefact) -> Snapshot:
@@ -88,3 +91,15 @@ def _without(artefact: Artefact, takedowns: tuple[str, ...]) -> NDArray[np.bool_
     active = artefact.active.copy()
     active[numbers] = False
     return active
+
+
+def _trending(control: Control, generation: Generation, artefact: Artefact) -> NDArray[np.int32]:
+    now = control.trending
+    if now is None or _epoch(now.as_of) < _epoch(generation.made_at):
+        return artefact.popular.get("trending", np.zeros(0, np.int32))
+    numbers = np.array(now.item_no, np.int32)
+    return numbers[numbers < len(artefact)]  # the stream may know newer items
+
+
+def _epoch(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -26,6 +26,8 @@ MAX_TAKEDOWNS = 1_000
 """Items that the record can hold taken down. Every worker reads it every second: what stays away for good belongs into
 the catalogue, as an inactive item."""
 MAX_ITEM_ID_BYTES = 200
+MAX_TRENDING = 200
+"""Items that the record can hold as trending."""
 
 UNDER_WAY = ("planned", "loading", "loaded", "verified")
 """States of an attempt before its switch, in their order. After it: current, retired, bad; aborted without it."""
@@ -58,6 +60,16 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class Trending:
+    """What trends, as counted between the hours."""
+
+    item_no: tuple[int, ...]
+    """Best first; at most MAX_TRENDING."""
+    as_of: str
+    """UTC, ISO 8601. A generation made later has a newer list of its own."""
+
+
+@dataclass(frozen=True)
 class Control:
     """The one record that says what is live. `Control.first(store_id)` begins a new store."""
 
@@ -82,6 +94,8 @@ class Control:
     """item_ids, sorted, that no answer may hold, whatever the catalogue says of them. Every change keeps them."""
     rollout: Rollout | None = None
     """Of a challenger; None: everybody is served the champion."""
+    trending: Trending | None = None
+    """None: nobody counts between the hours."""
 
     @classmethod
     def first(cls, store_id: str) -> Control:
@@ -220,14 +234,28 @@ class Control:
         """Another share of users is served the challenger, or none."""
         return replace(self, version=self.version + 1, rollout=rollout)
 
+    def with_trending(self, trending: Trending) -> Control:
+        """Another list of what trends; the record as it is where that holds the same items.
+
+        Raises:
+            ValueError: there are more than MAX_TRENDING.
+        """
+        if len(trending.item_no) > MAX_TRENDING:
+            raise ValueError(f"{len(trending.item_no)} items trend, and the record holds {MAX_TRENDING}")
+        if self.trending is not None and self.trending.item_no == trending.item_no:
+            return self
+        return replace(self, version=self.version + 1, trending=trending)
+
     def differs_by_operators_only(self, other: Control) -> bool:
-        """Whether nothing lies between the two records but items taken down or put back and steps of a rollout."""
-        return replace(self, version=other.version, takedowns=other.takedowns, rollout=other.rollout) == other
+        """Whether nothing lies between the two records but items taken down or put back, steps of a rollout, and what
+        trends."""
+        alike = replace(self, version=other.version, takedowns=other.takedowns, rollout=other.rollout)
+        return replace(alike, trending=other.trending) == other
 
     def to_json(self) -> str:
         fields = asdict(self)
         # What is empty is left out, as it was in records from before there was such a thing: stores compare the text.
-        for name in ("takedowns", "grown", "rollout"):
+        for name in ("takedowns", "grown", "rollout", "trending"):
             if not fields[name]:
                 del fields[name]
         for generation in fields["live"]:
@@ -247,6 +275,8 @@ class Control:
             fields = json.loads(text)
             fields["live"] = tuple(Generation.of(generation) for generation in fields["live"])
             fields["rollout"] = Rollout.of(fields["rollout"]) if fields.get("rollout") else None
+            trending = fields.get("trending")
+            fields["trending"] = Trending(tuple(trending["item_no"]), trending["as_of"]) if trending else None
             for name in ("aborted", "bad", "takedowns"):
                 fields[name] = tuple(fields.get(name, ()))
             fields["grown"] = tuple((number, slots) for number, slots in fields.get("grown", ()))

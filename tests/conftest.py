@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +15,7 @@ from conf.loading import load
 from conf.settings import Settings
 from jobs.lake import Lake
 from jobs.spark import spark_session
+from tests.e2e.commands import whole_way
 
 pytest_plugins = ["tests.services.servers"]
 
@@ -29,6 +31,8 @@ QUICK = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
     "spark.databricks.delta.stats.collect": "false",
+    # It asks the statistics, in a job of its own, before it counts.
+    "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC "
     # A tenth of what a new JVM does before its first answer.
@@ -41,6 +45,23 @@ SMALL_SPARK = [
     "tracking.enabled=false",
     f"spark.conf={json.dumps(QUICK)}",
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Future[str]] | None]:
+    """The first run of e2e/: its home folder, and its summary once it has ended.
+
+    It is longer than anything else, so it begins with the session, where a test is going to ask for it. It goes on
+    beside the other tests, most of which leave a core idle, in processes that let those of the tests go first.
+    """
+    if not any("first_run" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield None
+        return
+    home = tmp_path_factory.mktemp("e2e") / "home"
+    with ThreadPoolExecutor(1) as background:
+        yield home, background.submit(whole_way, home, QUICK)
 
 
 @pytest.fixture

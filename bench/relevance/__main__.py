@@ -168,9 +168,7 @@ def topshelf(
             continue
         _add(whole, stored.lists, parts)
         for name, part in PARTS.items():
-            ranked = part(run)
-            if ranked is not None:
-                _add(alone[name], ranked, parts)
+            _add(alone[name], part(run), parts)
     said_of_runs(runs, len(parts.training.items))
     return [whole, *(system for system in alone.values() if system.ranked)]
 

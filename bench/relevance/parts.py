@@ -23,6 +23,7 @@ from jobs.tables import USER_FEATURES
 from jobs.user_batches import filters, user_batch
 from models.encoding import EncodedItems
 from models.evaluation import TOP, mask, top_items
+from models.item_item import ItemScores
 from models.modelfiles import load_model
 from models.scoring import Scorer
 from models.types import Floats, Ints, Longs
@@ -95,15 +96,13 @@ def two_tower(run: Run) -> Ints:
     return run.best((rows, np.asarray(vectors[rows, : items.shape[1]] @ items.T, np.float32)) for rows in chunks)
 
 
-def item_item(run: Run) -> Ints | None:
-    """By the model's item-item scores; None where the scorer has none."""
-    model = getattr(run.scorer, "item_scores", None)
-    if model is None:
-        return None
+def item_item(run: Run) -> Ints:
+    """By the scores of the model's item-item part."""
+    model = run.scorer.model
+    told = ItemScores(model.item_item, len(run.stored.number))
 
     def scored(batch: pa.RecordBatch) -> Floats:
-        history = user_batch(batch, run.scorer.model.history).history
-        return np.asarray(model.scores(history), np.float32)[:, run.stored.number]
+        return np.asarray(told.scores(user_batch(batch, model.history).history), np.float32)[:, run.stored.number]
 
     return run.best((rows, scored(batch)) for rows, batch in run.batches())
 
@@ -118,7 +117,7 @@ def ranker(run: Run) -> Ints:
     return found
 
 
-PARTS: dict[str, Callable[[Run], Ints | None]] = {
+PARTS: dict[str, Callable[[Run], Ints]] = {
     "Topshelf: two towers": two_tower,
     "Topshelf: item-item": item_item,
     "Topshelf: ranker": ranker,

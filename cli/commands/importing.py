@@ -49,12 +49,15 @@ def import_(context: Context, folder: Path, profile: Profile | None, as_json: bo
     topshelf --set data.max_reject_share=0.2 import my-data
     topshelf sql "SELECT file, line, reason, row FROM rejects"
     """
+    from dagster_project.imported import tell
     from jobs.imports.run import run
 
     with _progress(context.console, quiet=as_json) as say:
         say("starting Spark")
         lake = context.lake()
         report = run(lake, folder, context.settings, context.now(), profile=profile, progress=say)
+        say("telling Dagster")
+        tell(context.settings, lake, report)
     if as_json:
         click.echo(json.dumps(_jsonable(report), indent=1, ensure_ascii=False))
         return

@@ -39,6 +39,8 @@ def ingest(context: Context, as_json: bool) -> None:
         return
     where = f"topic {settings.kafka.topic}" if settings.eventlog.kind == "kafka" else str(settings.eventlog_path)
     click.echo(f"{result.read:,} events in the log ({where}) since the last time, {result.new:,} of them new")
-    if result.passed_over:
-        click.echo(f"{result.passed_over:,} records passed over: no events, or gone from the log before they were read")
+    if result.rejected:
+        click.echo(f"{result.rejected:,} records are no events: the table rejected_events has them, and why")
+    if result.dropped:
+        click.echo(f"{result.dropped:,} records had gone from the log before they were read")
     click.echo(f"watermark: {readable(datetime.fromtimestamp(result.watermark, UTC))}")

@@ -1,4 +1,4 @@
-"""`topshelf jars`: the Delta jars that Spark needs."""
+"""`topshelf jars`: the jars that Spark needs for Delta and Kafka."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cli.context import Context, pass_context, set_option
 @set_option
 @pass_context
 def jars(context: Context, source: Path | None) -> None:
-    """Fetch the Delta jars that Spark needs, and check them against conf/jars.lock.
+    """Fetch the jars that Spark needs for Delta and Kafka, and check them against conf/jars.lock.
 
     They come from Maven Central by the Ivy that PySpark ships. Does nothing when they are in place already.
     """
@@ -30,11 +30,11 @@ def jars(context: Context, source: Path | None) -> None:
     set_dir = context.settings.spark.jars_dir
     target = Path(set_dir) if set_dir else default_jars_dir()
     if in_place(target, lock):
-        click.echo(f"the {len(lock)} Delta jars are in place: {target}")
+        click.echo(f"the {len(lock)} Spark jars are in place: {target}")
         return
     if source is not None:
         install(source, target, lock)
     else:
-        click.echo("fetching the Delta jars (14 MB; half a minute or so) …")
+        click.echo("fetching the Spark jars (24 MB; a minute or so) …")
         fetch(target, lock, context.env)
-    click.echo(f"{len(lock)} Delta jars checked and in place: {target}")
+    click.echo(f"{len(lock)} Spark jars checked and in place: {target}")

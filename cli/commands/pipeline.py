@@ -1,13 +1,10 @@
-"""`topshelf run` and `topshelf ui`: the hourly pipeline."""
+"""`topshelf run`: the hourly pipeline."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Mapping
 from math import nan
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +14,6 @@ from cli.context import Context, pass_context, set_option
 if TYPE_CHECKING:
     from dagster_project.launch import RunSummary
 
-ROOT = Path(__file__).parents[2]
-DEV_NOTICE = "Function `dev_command` is superseded"
-"""`dagster dev` announces `dg dev`, which wants a project layout of its own and no workspace.yaml."""
 CUTOFFS = (10, 20, 50)
 MEASURES = ("recall", "ndcg", "mrr")
 MODELS = ("popularity", "two_tower", "item_item", "lists")
@@ -105,26 +99,3 @@ def metric_rows(metrics: Mapping[str, float]) -> tuple[list[str], list[list[str]
         if any(f"{model}.{measure}@{k}" in metrics for model in models)
     ]
     return ["", *models], body
-
-
-@click.command()
-@click.option("--port", default=3000, show_default=True, help="Port of the page.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address it listens on; it asks for no password.")
-@set_option
-@pass_context
-def ui(context: Context, port: int, host: str) -> None:
-    """Open the pipeline in the Dagster UI: lineage, runs, metrics, schedules.
-
-    Runs until Ctrl-C. The schedules are off until you turn them on there.
-    """
-    from dagster_project.launch import prepare_instance
-
-    home = prepare_instance(context.settings).absolute()
-    env = {**context.child_environment(), "DAGSTER_HOME": str(home)}
-    command = [
-        *(sys.executable, "-W", f"ignore:{DEV_NOTICE}", "-m", "dagster", "dev"),
-        *("-w", str(ROOT / "workspace.yaml"), "-h", host, "-p", str(port)),
-    ]
-    click.echo(f"the pipeline's pages will be at http://{host}:{port} in some seconds; Ctrl-C ends them")
-    sys.stdout.flush()
-    os.execve(sys.executable, command, env)

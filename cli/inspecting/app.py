@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -10,12 +11,13 @@ from typing import Any, Literal
 from flask import Flask, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cli.inspecting import views
+from cli.inspecting import front, views
 from cli.inspecting.asking import ask, known_user
 from cli.inspecting.desk import Desk
 from cli.inspecting.guard import guard
 from cli.inspecting.lake import Tables
 from conf.errors import PermanentError, RetryableError
+from conf.settings import Settings
 from serving import problems
 from serving.problems import Problem, bad_request, unavailable
 
@@ -35,10 +37,13 @@ class _Event(BaseModel):
     event_type: Literal["watch", "click", "not_interested"]
 
 
-def create_inspect_app(desk: Desk, images: bool = False) -> Flask:
+def create_inspect_app(
+    desk: Desk, images: bool = False, settings: Callable[[], Settings] | None = None, dagster: str | None = None
+) -> Flask:
     """The app over a desk, which stays its caller's to close.
 
     images: show the catalogue's thumbnails, which the browser loads from wherever they are; else generated covers.
+    settings and dagster: see `cli.inspecting.front.register`.
     """
     app = Flask("inspect", static_folder=str(STATIC), static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -94,6 +99,7 @@ def create_inspect_app(desk: Desk, images: bool = False) -> Flask:
         status, answer = desk.send(event.user_id, event.model_dump(exclude={"user_id"}))
         return jsonify(answer), status
 
+    front.register(app, desk, settings or (lambda: desk.settings), dagster)
     problems.register(app)
     app.register_error_handler(PermanentError, _permanent)
     app.register_error_handler(RetryableError, _retryable)

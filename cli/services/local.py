@@ -79,9 +79,9 @@ def up(settings: Settings, program: Program, env: Mapping[str, str]) -> tuple[Ru
     """
     port = loopback_port(settings, program.kind)
     ours = server(settings, program, env)
-    with _alone(ours.folder):
+    with alone(ours.folder):
         before = ours.running()
-        running = before or _start(ours, port)
+        running = before or _start(ours, program, port)
     if running.port != port:
         raise PermanentError(
             f"{program.title} is up on port {running.port}, and {_KEYS[program.kind]} says {port}: "
@@ -105,7 +105,7 @@ def down(settings: Settings, program: Program, env: Mapping[str, str]) -> bool:
     ours = server(settings, program, env)
     if not ours.folder.exists():
         return False
-    with _alone(ours.folder):
+    with alone(ours.folder):
         return ours.stop()
 
 
@@ -116,7 +116,7 @@ def status(settings: Settings, program: Program, env: Mapping[str, str]) -> Stat
     return Status(
         program.kind,
         program.title,
-        _state(settings, ours, running),
+        _state(settings, program, running),
         _address(settings, program.kind) if running is None else _at(program.kind, running.port),
         pid,
         str(ours.folder),
@@ -171,18 +171,17 @@ def _address(settings: Settings, kind: str) -> str:
     return settings.dynamodb.endpoint or "empty, which means AWS itself"
 
 
-def _state(settings: Settings, ours: Server, running: Running | None) -> State:
+def _state(settings: Settings, program: Program, running: Running | None) -> State:
     if running is not None:
-        return "up" if ours.program.answers(running.port) else "silent"
+        return "up" if program.answers(running.port) else "silent"
     try:
-        port = loopback_port(settings, ours.program.kind)
+        port = loopback_port(settings, program.kind)
     except ConfigError:
         return "elsewhere"
     return "taken" if listens(port) else "down"
 
 
-def _start(ours: Server, port: int) -> Running:
-    program = ours.program
+def _start(ours: Server, program: Program, port: int) -> Running:
     try:
         return ours.start(port)
     except PortTaken as error:
@@ -195,7 +194,7 @@ def _start(ours: Server, port: int) -> Running:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """One caller at a time for a server's folder; the lock goes when the process does."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.ivy import java
-from cli.services.programs import LOOPBACK, Launch, Program, listens
+from cli.services.programs import LOOPBACK, Daemon, Launch, listens
 from conf.errors import PermanentError, RetryableError
 
 STOP_SECONDS = 30
@@ -52,7 +52,7 @@ class Server:
     Not safe for two callers that start a server in one folder at once.
     """
 
-    def __init__(self, program: Program, folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, program: Daemon, folder: Path, env: Mapping[str, str]) -> None:
         self.program = program
         self.folder = folder.absolute()
         self.log = self.folder / "log"

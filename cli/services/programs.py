@@ -1,4 +1,4 @@
-"""The servers that run from jars alone: DynamoDB Local, Kafka, and Cassandra as the peer that speaks Scylla's CQL."""
+"""The servers that run from fetched jars: DynamoDB Local, Kafka, and Cassandra as the peer that speaks Scylla's CQL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from cli.ivy import ROOT, JarSet, read_lock
 from cli.services import cassandra, kafka
@@ -35,8 +36,34 @@ class Launch:
     port: int
 
 
+class Daemon(Protocol):
+    """What a server is started from: a class of Java's, found among jars."""
+
+    @property
+    def title(self) -> str:
+        """Its name, for people."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its jars are."""
+
+    @property
+    def command(self) -> Callable[[Launch], list[str]]:
+        """Java's arguments; may write files into the data folder."""
+
+    @property
+    def answers(self) -> Callable[[int], bool]:
+        """Whether a server of this kind answers on a port of 127.0.0.1; never raises."""
+
+    @property
+    def start_seconds(self) -> float:
+        """How long it may take until it answers."""
+
+
 @dataclass(frozen=True)
 class Program:
+    """A daemon whose jars are fetched."""
+
     kind: str
     """As store.kind has it, or eventlog.kind."""
     title: str
@@ -44,9 +71,7 @@ class Program:
     megabytes: int
     """Of the download."""
     command: Callable[[Launch], list[str]]
-    """Java's arguments; may write files into the data folder."""
     answers: Callable[[int], bool]
-    """Whether a server of this kind answers on a port of 127.0.0.1; never raises."""
     start_seconds: float
 
     @property
@@ -77,7 +102,7 @@ def _dynamodb(launch: Launch, *where: str) -> list[str]:
 
 
 def _cassandra_command(launch: Launch) -> list[str]:
-    settings = cassandra.write_settings(launch.data, launch.port, _free_port())
+    settings = cassandra.write_settings(launch.data, launch.port, free_port())
     return [
         *(*SMALL_JAVA, *cassandra.JAVA_FLAGS),
         *(f"-Dcassandra.config={settings.as_uri()}", f"-Dcassandra.storagedir={launch.data}"),
@@ -86,7 +111,7 @@ def _cassandra_command(launch: Launch) -> list[str]:
 
 
 def _kafka_command(launch: Launch) -> list[str]:
-    settings = kafka.write_settings(launch.data, launch.port, _free_port())
+    settings = kafka.write_settings(launch.data, launch.port, free_port())
     return [*SMALL_JAVA, "-cp", f"{launch.jars}/*", kafka.MAIN, str(settings)]
 
 
@@ -122,7 +147,8 @@ def _kafka_answers(port: int) -> bool:
     return head[4:] == _API_VERSIONS[8:12]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stores.eventlog.base import LOGGED_AT, Event, EventLog, EventLogUnavailable
-from stores.eventlog.framing import SEGMENT_BYTES, SegmentWriter, line, read, sealed_and_open_segments
-from stores.eventlog.reading import Batch, EventLogReader
+from stores.eventlog.framing import SEGMENT_BYTES, SegmentWriter, line, read, read_texts, sealed_and_open_segments
+from stores.eventlog.reading import Batch, EventLogReader, Record
 
 __all__ = ["EmbeddedEventLog", "EmbeddedReader", "read", "sealed_and_open_segments"]
 
@@ -87,9 +87,9 @@ class EmbeddedReader(EventLogReader):
 
     def read(self, positions: Mapping[str, int]) -> Iterator[Batch]:
         for segment in sealed_and_open_segments(self._root):
-            events, end = read(segment, positions.get(segment.name, 0))
-            if events:
-                yield Batch(events, {segment.name: end})
+            texts, end = read_texts(segment, positions.get(segment.name, 0))
+            if texts:
+                yield Batch([Record(segment.name, offset, text) for offset, text in texts], {segment.name: end})
 
     def close(self) -> None:
         pass

@@ -23,7 +23,6 @@ from stores.folders import sync_folder
 
 SEGMENT_BYTES = 64 << 20
 _SUFFIX = ".log"
-_CRC_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -132,34 +131,32 @@ def read(segment: Segment, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     Raises:
         DataError: a line before the end does not match its checksum.
     """
+    texts, end = read_texts(segment, offset)
+    return [json.loads(text) for _, text in texts], end
+
+
+def read_texts(segment: Segment, offset: int = 0) -> tuple[list[tuple[int, bytes]], int]:
+    """As `read`, but each line's JSON as it was written, with the byte at which the line begins."""
     with segment.path.open("rb") as file:
         file.seek(offset)
         data = file.read()
-    events, end = _parse(data, segment.name, offset)
-    return events, offset + end
+    texts, end = _parse(data, segment.name, offset)
+    return texts, offset + end
 
 
-def _parse(data: bytes, name: str, offset: int) -> tuple[list[dict[str, Any]], int]:
-    """Events and the length of what is sound. Torn bytes are allowed only where nothing sound follows."""
-    events: list[dict[str, Any]] = []
+def _parse(data: bytes, name: str, offset: int) -> tuple[list[tuple[int, bytes]], int]:
+    """Sound lines and the length of what is sound. Torn bytes are allowed only where nothing sound follows."""
+    texts: list[tuple[int, bytes]] = []
     end = position = 0
     while (newline := data.find(b"\n", position)) >= 0:
-        event = _event(data[position:newline])
-        if event is not None:
+        checksum, _, text = data[position:newline].partition(b" ")
+        if checksum == b"%08x" % zlib.crc32(text):
             if end != position:
                 raise DataError(f"log segment {name}: bytes {offset + end} to {offset + position} are damaged")
-            events.append(event)
+            texts.append((offset + position, text))
             end = newline + 1
         position = newline + 1
-    return events, end
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    checksum, _, text = line.partition(b" ")
-    if len(checksum) != _CRC_DIGITS or checksum != b"%08x" % zlib.crc32(text):
-        return None
-    event = json.loads(text)
-    return event if isinstance(event, dict) else None
+    return texts, end
 
 
 def _write_all(file: int, data: bytes) -> None:

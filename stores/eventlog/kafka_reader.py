@@ -6,21 +6,32 @@ after the topic's id: a topic that was made anew under the same name is read fro
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from conf.event_settings import Kafka
 from stores.eventlog.base import EventLogUnavailable
 from stores.eventlog.kafka import ADMIN_SECONDS, client_options
-from stores.eventlog.reading import Batch, EventLogReader
+from stores.eventlog.reading import Batch, EventLogReader, Record
 
 BATCH_RECORDS = 10_000
 SILENCE_SECONDS = 20.0
 """No record for so long, with some still to come, is a failure."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    topic_id: str
+    partitions: tuple[int, ...]
+
+    def part(self, partition: int) -> str:
+        """The name under which positions are kept."""
+        return f"{self.topic_id}/{partition}"
 
 
 class KafkaReader(EventLogReader):
@@ -43,23 +54,51 @@ class KafkaReader(EventLogReader):
             }
         )
         try:
-            topic_id, partitions = self._describe()
-            for partition in partitions:
-                name = f"{topic_id}/{partition}"
+            topic = self.describe()
+            for partition in topic.partitions:
+                name = topic.part(partition)
                 yield from self._read(consumer, name, partition, positions.get(name, 0))
         except KafkaException as error:
-            raise EventLogUnavailable(f"the topic {self._settings.topic} cannot be read: {error}") from error
+            raise self._unreadable(error) from error
         finally:
             consumer.close()
 
     def close(self) -> None:
         pass
 
-    def _describe(self) -> tuple[str, list[int]]:
-        topic = self._settings.topic
-        admin = AdminClient(client_options(self._settings))
-        found = admin.describe_topics(TopicCollection([topic]), request_timeout=ADMIN_SECONDS)[topic].result()
-        return str(found.topic_id), sorted(partition.id for partition in found.partitions)
+    def describe(self) -> Topic:
+        """The topic as it is now.
+
+        Raises:
+            EventLogUnavailable: the brokers do not answer, or have no such topic.
+        """
+        name = self._settings.topic
+        try:
+            found = self._admin.describe_topics(TopicCollection([name]), request_timeout=ADMIN_SECONDS)[name].result()
+        except KafkaException as error:
+            raise self._unreadable(error) from error
+        return Topic(str(found.topic_id), tuple(sorted(partition.id for partition in found.partitions)))
+
+    def bounds(self, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Of each partition the first offset that it still has, and the one that comes next. Raises as `describe`."""
+        earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        first, end = self._offsets(partitions, earliest), self._offsets(partitions, latest)
+        return {partition: (first[partition], end[partition]) for partition in partitions}
+
+    def _offsets(self, partitions: Sequence[int], spec: OffsetSpec) -> dict[int, int]:
+        wanted = {TopicPartition(self._settings.topic, partition): spec for partition in partitions}
+        try:
+            asked = self._admin.list_offsets(wanted, request_timeout=ADMIN_SECONDS)
+            return {place.partition: int(found.result().offset) for place, found in asked.items()}
+        except KafkaException as error:
+            raise self._unreadable(error) from error
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return AdminClient(client_options(self._settings))
+
+    def _unreadable(self, error: KafkaException) -> EventLogUnavailable:
+        return EventLogUnavailable(f"the topic {self._settings.topic} cannot be read: {error}")
 
     def _read(self, consumer: Consumer, name: str, partition: int, position: int) -> Iterator[Batch]:
         here = TopicPartition(self._settings.topic, partition)
@@ -71,11 +110,10 @@ class KafkaReader(EventLogReader):
             messages = consumer.consume(min(BATCH_RECORDS, end - position), timeout=SILENCE_SECONDS)
             if not messages:
                 raise EventLogUnavailable(f"partition {partition} of {self._settings.topic} went silent at {position}")
-            records = [message for message in messages if not _is_end(message)]
-            events = [event for event in map(_event, records) if event is not None]
+            records = [_record(name, message) for message in messages if not _is_end(message)]
             # The last offsets may belong to no record: marks of somebody's transactions take some up.
-            position = end if len(records) < len(messages) else int(records[-1].offset() or 0) + 1
-            yield Batch(events, {name: position}, dropped + len(records) - len(events))
+            position = end if len(records) < len(messages) else records[-1].offset + 1
+            yield Batch(records, {name: position}, dropped)
             dropped = 0
 
 
@@ -84,12 +122,7 @@ def _is_end(message: Message) -> bool:
     return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
-def _event(message: Message) -> dict[str, Any] | None:
-    """The record's event; None when it is something else."""
+def _record(part: str, message: Message) -> Record:
     if message.error() is not None:
         raise KafkaException(message.error())
-    try:
-        event = json.loads(message.value() or b"")
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event_id" in event else None
+    return Record(part, int(message.offset() or 0), message.value())

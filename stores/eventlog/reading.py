@@ -5,19 +5,30 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+
+@dataclass(frozen=True)
+class Record:
+    """What stands at one place of the log: an event as JSON, if nobody else wrote there."""
+
+    part: str
+    """Of the log: a segment, or the topic's id with the number of the partition."""
+    offset: int
+    """Within the part."""
+    value: bytes | None
+    """None: a record without a value."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Events of some part of the log, in its order."""
+    """Records of some part of the log, in its order."""
 
-    events: list[dict[str, Any]]
-    """As `append` took them, with logged_at."""
+    records: list[Record]
+    """Of events, the JSON of what `append` took, with logged_at."""
     positions: dict[str, int]
     """Where to go on in the parts of the log that this batch is from, once its events are safe elsewhere."""
-    passed_over: int = 0
-    """Records that are no events, and those that the log had dropped before they could be read."""
+    dropped: int = 0
+    """Records that the log had dropped before they could be read."""
 
 
 class EventLogReader(ABC):

@@ -7,6 +7,7 @@ METRICS = {
     "lists.ndcg@20": 0.25,
     "valid.blend.ndcg@20": 0.3,
     "valid.the_towers'_order.ndcg@20": 0.2,
+    "valid.with_context.log_likelihood": -2.8,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -48,4 +49,4 @@ def test_the_service_lives_in_the_time_that_it_is_told(tmp_path):
         with pytest.raises(RuntimeError, match="got 401"):
             api.home(user)
     (batch,) = open_eventlog_reader(settings).read({})
-    assert [event[LOGGED_AT] for event in batch.events] == [LONG_AGO.timestamp()]
+    assert [json.loads(record.value or b"")[LOGGED_AT] for record in batch.records] == [LONG_AGO.timestamp()]

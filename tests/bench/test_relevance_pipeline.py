@@ -114,22 +114,19 @@ def test_lists_are_read_from_the_store_and_whoever_has_none_gets_what_is_popular
     assert ranker(run)[0, : len(allowed)].tolist() == allowed
 
 
-def test_item_item_scores_are_taken_where_the_scorer_has_them(tmp_path):
+def test_the_item_item_part_is_ordered_by_what_the_watches_speak_for(tmp_path):
     settings = scored_home.make(tmp_path)
     split = holding_out(learnt([0, 1, 2], [0], items=scored_home.FILMS), [3], [1])
     ids = [f"m{number}" for number in range(scored_home.FILMS)]
     stored = read_back(settings, ["ann", "nobody"], ids, split.training.seen(split.measured), NO_SUMMARY)
     run = Run(stored, split, ["ann", "nobody"])
-
-    class Beside:
-        """The item whose number is one above that of the newest watch, and nothing else."""
-
-        def scores(self, history):
-            return np.eye(scored_home.FILMS)[history[:, -1] + 1]
-
-    run.scorer.item_scores = Beside()
+    spoken_for = scored_home.WATCHED[0] + 1
+    alone = np.full((scored_home.FILMS, 1), -1, np.int32)
+    alone[scored_home.WATCHED[0]] = spoken_for
+    told = replace(run.scorer.model.item_item, items=alone, weights=np.ones((scored_home.FILMS, 1), np.float32))
+    run.scorer.model = replace(run.scorer.model, item_item=told)
     found = item_item(run)
-    assert found[0, 0] == scored_home.WATCHED[0] + 1
+    assert found[0, 0] == spoken_for
     assert found[1].tolist() == stored.lists[1].tolist()
 
 

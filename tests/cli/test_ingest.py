@@ -1,4 +1,4 @@
-"""`topshelf ingest`: it says what it found."""
+"""`topshelf ingest` says what it found; `topshelf stream` what it cannot read."""
 
 from __future__ import annotations
 
@@ -27,9 +27,15 @@ def test_what_was_logged_is_in_the_table_and_counted(topshelf: Topshelf, spark: 
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert before - 1 <= found.pop("watermark") <= datetime.now(UTC).timestamp()
-    assert found == {"log": "embedded", "read": 3, "new": 2, "passed_over": 0}
+    assert found == {"log": "embedded", "read": 3, "new": 2, "rejected": 0, "dropped": 0}
     assert spark.read.format("delta").load(f"{settings.lake_root}/events").count() == 2
 
     again = topshelf("ingest")
     assert again.stdout.startswith(f"0 events in the log ({settings.eventlog_path}) since the last time, 0 of them new")
     assert "watermark: 20" in again.stdout
+
+
+def test_a_stream_of_the_embedded_log_is_refused_with_the_way_to_move_it(topshelf: Topshelf) -> None:
+    result = topshelf("stream")
+    assert result.exit_code == 2
+    assert "the stream reads Kafka: `topshelf ingest`, or the sensor new_events" in result.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.jars import DELTA, fetch, in_place, install, java, read_lock
+from cli.jars import DELTA, KAFKA, fetch, in_place, install, java, read_lock
 from conf.errors import ConfigError, DataError, RetryableError
 from tests.cli.conftest import Topshelf
 
@@ -89,7 +89,7 @@ def test_without_java_it_says_which_is_needed(tmp_path: Path) -> None:
 def test_the_command_does_nothing_when_all_is_in_place(topshelf: Topshelf) -> None:
     result = topshelf("jars")
     assert result.exit_code == 0
-    assert f"the {len(read_lock())} Delta jars are in place" in result.stdout
+    assert f"the {len(read_lock())} Spark jars are in place" in result.stdout
 
 
 def test_the_lock_the_package_and_the_coordinates_name_one_version() -> None:
@@ -98,3 +98,7 @@ def test_the_lock_the_package_and_the_coordinates_name_one_version() -> None:
     assert pinned is not None
     assert pinned.group(1) == DELTA[2]
     assert f"{DELTA[1]}-{DELTA[2]}.jar" in read_lock()
+    assert all(f"{artifact}-{version}.jar" in read_lock() for _, artifact, version in KAFKA)
+    spark = re.search(r'"pyspark==([\d.]+)"', project)
+    assert spark is not None
+    assert {version for group, _, version in KAFKA if group == "org.apache.spark"} == {spark.group(1)}

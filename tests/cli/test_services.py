@@ -88,6 +88,8 @@ def test_the_locks_name_the_versions_of_the_coordinates() -> None:
         (["up", "kafka", "--set", "kafka.brokers=a.example:9192"], "kafka.brokers is a.example:9192: "),
         (["up", "kafka", "--set", "kafka.brokers=127.0.0.1:9192,b:9192"], "is 127.0.0.1:9192,b:9192: "),
         (["up", "scylla", "--set", "scylla.hosts=[127.0.0.1, 10.0.0.1]"], "is 127.0.0.1:9142, 10.0.0.1:9142: "),
+        (["up", "spark", "--set", "spark.master=spark://10.0.0.1:7077"], "spark.master is spark://10.0.0.1:7077: "),
+        (["up", "spark", "--set", "spark.master=yarn"], "spark.master is yarn: "),
     ],
 )
 def test_what_is_not_of_this_machine_is_not_started(topshelf: Topshelf, arguments: list[str], reason: str) -> None:
@@ -191,7 +193,8 @@ def test_a_server_from_up_to_down(
     with open_store(load(os.environ).settings) as store:
         assert store.read_control() == Control.first("s")
 
-    assert topshelf("services", "down").stdout == "DynamoDB Local stopped\nCassandra was not up\nKafka was not up\n"
+    others = "Cassandra was not up\nKafka was not up\nSpark was not up\n"
+    assert topshelf("services", "down").stdout == f"DynamoDB Local stopped\n{others}"
     assert states(topshelf)["dynamodb"] == ("down", None)
     assert capfd.readouterr() == ("", "")
 
@@ -215,6 +218,31 @@ def test_a_kafka_comes_up_with_its_topic_and_keeps_it(
         topshelf("services", "down", "kafka")
         assert topshelf("services", "up", "kafka").exit_code == 0
         (batch,) = open_eventlog_reader(settings).read({})
-        assert [event["event_id"] for event in batch.events] == ["e1"]
+        assert [json.loads(record.value or b"")["event_id"] for record in batch.records] == ["e1"]
     finally:
         topshelf("services", "down", "kafka")
+
+
+def test_a_spark_is_up_once_its_workers_are_and_goes_whole(
+    topshelf: Topshelf, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"spark://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("TOPSHELF_SPARK__MASTER", address)
+    try:
+        result = topshelf("services", "up", "spark")
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout.startswith(f"Spark is up: {address}, process ")
+        state, pid = states(topshelf)["spark"]
+        assert state == "up"
+        pids = [json.loads(note.read_text())["pid"] for note in (home / "services" / "spark").rglob("running.json")]
+        assert len(pids) == 3
+
+        # Without one of its workers it is not what was asked for; asked again, it is whole again.
+        os.kill(next(one for one in pids if one != pid), signal.SIGKILL)
+        wait_until(lambda: states(topshelf)["spark"] == ("silent", pid))
+        assert topshelf("services", "up", "spark").stdout.startswith("Spark is up: ")
+        assert states(topshelf)["spark"][0] == "up"
+    finally:
+        topshelf("services", "down", "spark")
+    assert states(topshelf)["spark"] == ("down", None)
+    assert not list((home / "services" / "spark").rglob("running.json"))

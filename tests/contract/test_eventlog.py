@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -65,10 +66,10 @@ def read(chosen: Settings, positions: dict[str, int]) -> Read:
         with closing(open_eventlog_reader(chosen)) as reader:
             batches = list(reader.read(positions))
         for batch in batches:
-            assert batch.passed_over == 0
+            assert batch.dropped == 0
             if keep:
                 positions.update(batch.positions)
-        return [event for batch in batches for event in batch.events]
+        return [json.loads(record.value or b"") for batch in batches for record in batch.records]
 
     return read
 

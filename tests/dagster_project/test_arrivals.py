@@ -9,6 +9,7 @@ import pytest
 
 from conf.loading import load
 from dagster_project.arrivals import sensors
+from jobs.log_state import STREAM_LOCK, held
 from stores.opening import open_eventlog
 
 
@@ -41,6 +42,8 @@ def test_events_in_the_log_ask_for_their_ingest(settings, looks):
              "timestamp": "2026-01-10T05:00:00Z", "context": {}}  # fmt: skip
     with closing(open_eventlog(settings, "worker", lambda: 0.0)) as log:
         log.append([event])
+    with held(settings.eventlog_path, STREAM_LOCK):
+        assert looks("new_events") == "`topshelf stream` moves them"
     assert looks("new_events", ended=dg.DagsterRunStatus.STARTED) is True
     assert looks("new_events") == "events are being moved, or wait for it"
 

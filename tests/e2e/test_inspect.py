@@ -121,7 +121,7 @@ def visit(browser: Browser, url: str) -> Iterator[Callable[..., Seen]]:
 
 def events_of(world: World) -> list[dict[str, Any]]:
     batches = EmbeddedReader(world.settings.eventlog_path).read({})
-    return [event for batch in batches for event in batch.events]
+    return [json.loads(record.value or b"") for batch in batches for record in batch.records]
 
 
 def test_what_a_user_refuses_is_gone_from_the_list_at_once(visit: Callable[..., Seen], world: World) -> None:

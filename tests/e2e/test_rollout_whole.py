@@ -11,25 +11,26 @@ import pytest
 from conf.loading import load
 from jobs.tables import PUBLISHED
 from stores.opening import open_store
-from tests.e2e.conftest import in_home
+from tests.e2e.commands import in_a_process, in_this_process
 
 pytestmark = pytest.mark.timeout(900)
 LENIENT = ("--set", "promotion.max_drop=1", "--set", "promotion.tolerance=1", "--set", "rollout.steps=[100]")
 OTHER = ("--set", "seed=5", "--set", "tracking.enabled=false")
 
 
-def test_a_challenger_is_scored_published_served_and_taken_back(first_run: str, home: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("first_run")
+def test_a_challenger_is_scored_published_served_and_taken_back(home: Path, tmp_path: Path) -> None:
     shutil.copytree(home, tmp_path / "home")
-    topshelf = in_home(tmp_path / "home")
+    topshelf, in_its_own = in_this_process(tmp_path / "home"), in_a_process(tmp_path / "home")
     user = topshelf("sql", "--csv", "SELECT min(user_id) FROM published").split()[1]
     before = json.loads(topshelf("recs", user, "--json"))
     assert (before["model_version"], before["assigned"], before["variant"]) == ("v1", "champion", "champion")
 
-    topshelf(*LENIENT, *OTHER, "run", "--force", "--republish", "--json")
+    in_its_own(*LENIENT, *OTHER, "run", "--force", "--republish", "--json")
     shadow = json.loads(topshelf("rollout", "status", "--json"))
     assert (shadow["rollout"]["model_version"], shadow["rollout"]["step"]) == ("v2", 0)
     assert [row["state"] for row in shadow["history"]][:2] == ["shadow", "validating"]
-    topshelf(*LENIENT, *OTHER, "run", "--republish", "--json")
+    in_its_own(*LENIENT, *OTHER, "run", "--republish", "--json")
     with open_store(load({"TOPSHELF_HOME": str(tmp_path / "home")}).settings) as store:
         control = store.read_control()
     assert control is not None

@@ -23,7 +23,7 @@ from serving.secrets import token_secret
 from stores.base import CHAMPION
 from stores.opening import open_store
 from stores.takedowns import put_back, take_down
-from tests.e2e.conftest import Topshelf
+from tests.e2e.commands import Topshelf
 
 pytestmark = pytest.mark.timeout(900)
 FOLLOWED_SECONDS = 2.0

@@ -16,7 +16,7 @@ from conf.rules import RULES_FILE, load_rules
 from serving.auth import make_token
 from serving.local import serve_once
 from serving.secrets import token_secret
-from tests.e2e.conftest import Topshelf
+from tests.e2e.commands import Topshelf
 from tests.e2e.test_serving_whole import ASKED
 
 pytestmark = pytest.mark.timeout(900)

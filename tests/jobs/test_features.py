@@ -1,6 +1,6 @@
 """User features, item features and popularity on a world small enough to work out by hand."""
 
-from jobs import item_features, popularity, user_features
+from jobs import item_features, popularity, trending, user_features
 from jobs.tables import ITEM_FEATURES, POPULARITY, USER_FEATURES
 from tests.jobs.conftest import HOUR, at
 
@@ -56,3 +56,9 @@ def test_item_features_and_popularity(world, settings, rows_of):
     assert scopes["trending"] == [ALIEN, BRAZIL, DUNE]
     assert scopes["segment:25-34/US"] == [DUNE, ALIEN]
     assert at("01-10 05:00") == HOUR.start
+
+
+def test_what_trends_between_the_hours_knows_what_came_since(world, settings):
+    # As `popularity` has it, but that brazil, which the hour did not know yet, was watched twice.
+    assert trending.ranked(world, settings, at("01-10 06:00")) == (BRAZIL, ALIEN, DUNE)
+    assert trending.ranked(world, settings, at("01-20 00:00")) == ()

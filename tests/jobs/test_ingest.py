@@ -12,9 +12,9 @@ import pytest
 
 from conf.hours import Hour
 from conf.settings import Settings
-from jobs import ingest
+from jobs import event_commits, ingest, log_state
 from jobs.lake import Lake
-from jobs.tables import EVENTS
+from jobs.tables import EVENTS, REJECTED_EVENTS
 from stores.eventlog.base import EventLog
 from stores.opening import open_eventlog, open_eventlog_reader
 from tests.services.stores import eventlog_settings
@@ -58,7 +58,7 @@ def event(number: int, **more: Any) -> dict[str, Any]:
 
 
 def counts(result: ingest.Result) -> tuple[int, int, int]:
-    return result.read, result.new, result.passed_over
+    return result.read, result.new, result.rejected
 
 
 def test_each_event_arrives_once_and_counts_from_its_arrival(
@@ -76,25 +76,58 @@ def test_each_event_arrives_once_and_counts_from_its_arrival(
     assert {name: row["hour"] for name, row in rows.items()} == {"e1": 5, "e2": 5, "e3": 6}
     assert rows["e1"]["context"]["position"] == 1
     assert rows["e1"]["timestamp"] == datetime(2026, 1, 10, 5, 1)  # noqa: DTZ001  Spark gives UTC without a zone
-    assert [ingest.count(lake, hour) for hour in (EARLY, LATE)] == [2, 1]
-    assert ingest.watermark(folder, EARLY) == int(FIRST.timestamp()) - skew
-    assert ingest.watermark(folder, LATE) == int(SECOND.timestamp()) - skew
-    assert ingest.watermark(folder, Hour.parse("2026-01-10T03")) == 0
+    assert [lake.read(EVENTS).where(ingest.arrived(hour)).count() for hour in (EARLY, LATE)] == [2, 1]
+    assert log_state.watermark(folder, EARLY) == int(FIRST.timestamp()) - skew
+    assert log_state.watermark(folder, LATE) == int(SECOND.timestamp()) - skew
+    assert log_state.watermark(folder, Hour.parse("2026-01-10T03")) == 0
 
 
 @pytest.mark.parametrize("chosen", ["embedded"], indirect=True)
 def test_a_crash_before_the_positions_are_saved_repeats_nothing(chosen: Settings, log: EventLog, run: Ingest) -> None:
     log.append([event(1), event(2)])
     run(FIRST)
-    (chosen.eventlog_path / ingest.STATE_FILE).unlink()
+    (chosen.eventlog_path / log_state.STATE_FILE).unlink()
     assert counts(run(FIRST)) == (2, 0, 0)
+
+
+def test_what_is_no_event_is_set_aside_once_and_the_rest_goes_on(
+    lake: Lake, chosen: Settings, log: EventLog, run: Ingest
+) -> None:
+    log.append([{"event_id": "e1", "user_id": "ann"}, event(2), event(3, timestamp="2027-01-10T05:00:00Z")])
+    assert counts(run(FIRST)) == (1, 1, 2)
+    # As by a crash before the positions are noted.
+    (chosen.eventlog_path / log_state.STATE_FILE).unlink()
+    assert counts(run(SECOND)) == (1, 0, 2)
+    found = {row["reason"]: row for row in lake.read(REJECTED_EVENTS).collect()}
+    assert set(found) == {
+        "item_id is not a text of 1 to 200 characters",
+        "timestamp is more than a day in the future",
+    }
+    assert b'"event_id":"e3"' in bytes(found["timestamp is more than a day in the future"]["value"])
+    assert lake.read(REJECTED_EVENTS).count() == 2
+
+
+@pytest.mark.parametrize("chosen", ["embedded"], indirect=True)
+def test_a_commit_that_outlives_its_process_is_refused(
+    lake: Lake, chosen: Settings, log: EventLog, run: Ingest
+) -> None:
+    folder = chosen.eventlog_path
+    log.append([event(1)])
+    run(FIRST)
+    with log_state.alone(folder) as state:
+        late = event_commits.begin(lake, folder, state)  # and here its process dies; Java goes on
+    log.append([event(2)])
+    run(SECOND)
+    (row,) = lake.read(EVENTS).where("event_id = 'e2'").collect()
+    lake.append(EVENTS, lake.spark.createDataFrame([row], EVENTS.schema), numbered=late)
+    assert lake.read(EVENTS).count() == 2
 
 
 def test_a_pass_that_begins_just_after_the_hour_is_not_in_it(chosen: Settings, run: Ingest) -> None:
     run(FIRST)
     run(datetime(2026, 1, 10, 6, 0, 30, tzinfo=UTC))
     # Though the clocks of two machines may differ by more than those 30 seconds.
-    assert ingest.watermark(chosen.eventlog_path, EARLY) == int(FIRST.timestamp()) - SKEW[chosen.eventlog.kind]
+    assert log_state.watermark(chosen.eventlog_path, EARLY) == int(FIRST.timestamp()) - SKEW[chosen.eventlog.kind]
 
 
 @pytest.mark.parametrize("chosen", ["embedded"], indirect=True)

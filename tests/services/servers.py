@@ -1,4 +1,4 @@
-"""Real DynamoDB, CQL, Kafka and Redis servers: one of each for the suite, and private ones that a test may kill."""
+"""Real DynamoDB, CQL, Kafka, Spark and Redis servers: one of each for the suite; private ones that a test may kill."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from cli.services.process import Server
 from cli.services.programs import CASSANDRA, DYNAMODB_IN_MEMORY, KAFKA, Program
+from cli.services.spark import Cluster
 from tests.services import require_program
 from tests.services.ports import free_port, wait_for_port
 
@@ -68,6 +69,18 @@ def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The CQL port, on 127.0.0.1, of the suite's Cassandra."""
     with PrivateServer(CASSANDRA, tmp_path_factory.mktemp("cassandra")) as server:
         yield server.port
+
+
+@pytest.fixture(scope="session")
+def spark_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the suite's Spark master, which has one worker."""
+    cluster = Cluster(tmp_path_factory.mktemp("spark-cluster"), os.environ, workers=1)
+    port = free_port()
+    cluster.start(port)
+    try:
+        yield f"spark://127.0.0.1:{port}"
+    finally:
+        cluster.stop()
 
 
 class PrivateRedis:

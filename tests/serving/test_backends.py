@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -58,7 +59,7 @@ def token(world) -> Callable[[str], str]:
 
 def logged(world) -> set[str]:
     with closing(open_eventlog_reader(world.settings)) as reader:
-        return {found["event_id"] for batch in reader.read({}) for found in batch.events}
+        return {json.loads(found.value or b"")["event_id"] for batch in reader.read({}) for found in batch.records}
 
 
 def test_events_of_one_worker_are_reflected_by_all(world, url, token, http):

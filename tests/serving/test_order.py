@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.request import Request, assigned
+from stores.changing import change_control
+from stores.control import Trending
 from tests.serving.films import NOW, Cinema, edited, films, numbers
 
 COUNT = 70
@@ -204,6 +207,26 @@ def test_shelves_have_titles_and_no_item_twice(cinema, rules, make_body):
     stranger = Request(user_id=None, limit=2, seed="s")
     titles = [shelf.title for shelf in cinema.recommender.shelves(cinema.snapshot, stranger)]
     assert titles == ["Trending now", "New releases", "Top in G31", "Popular now"]
+
+
+def test_what_the_stream_counts_stands_on_the_shelf_until_a_generation_is_newer(world, make_client):
+    client = make_client()
+
+    def shelf() -> list[str]:
+        client.follower.poll()
+        found = client("/api/v1/home?limit=9").json["shelves"]
+        rows = {row["title"]: [item["item_id"] for item in row["recommendations"]] for row in found}
+        return rows.get("Trending now", [])
+
+    def counted(hours: int, *items: int) -> None:
+        at = (datetime.fromisoformat(world.store.read_control().live[0].made_at) + timedelta(hours=hours)).isoformat()
+        change_control(world.store, lambda control: control.with_trending(Trending(items, at)), "")
+
+    assert shelf() == []
+    counted(1, 99, 7, 11, 6)  # no such item yet, one that may be shown, an inactive one, another
+    assert shelf() == ["m7", "m6"]
+    counted(-1, 6)
+    assert shelf() == []
 
 
 def test_a_trace_says_what_the_page_does(cinema, rules):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conf.errors import PermanentError
-from stores.control import KEPT_GENERATIONS, Control, Generation
+from stores.control import KEPT_GENERATIONS, Control, Generation, Trending
 
 
 def made(number: int) -> Generation:
@@ -132,6 +132,16 @@ def test_items_are_taken_down_and_put_back_one_by_one():
         control.with_takedowns([""])
     with pytest.raises(PermanentError, match="1,001 items"):
         control.with_takedowns(f"m{number}" for number in range(999))
+
+
+def test_what_trends_is_written_where_it_changed_and_no_publication_minds():
+    control = after(1).with_trending(Trending((3, 1), "2026-01-10T05:20:00+00:00"))
+    assert Control.from_json(control.to_json()) == control
+    assert control.with_trending(Trending((3, 1), "2026-01-10T05:25:00+00:00")) is control
+    assert control.with_trending(Trending((), "2026-01-10T05:25:00+00:00")).version == control.version + 1
+    assert control.differs_by_operators_only(after(1))
+    with pytest.raises(ValueError, match="201 items trend"):
+        control.with_trending(Trending(tuple(range(201)), "2026-01-10T05:25:00+00:00"))
 
 
 STEPS = st.lists(st.sampled_from(["publish", "abort", "crash", "rollback", "mark"]), max_size=25)
