@@ -9,7 +9,7 @@ from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from conf.hours import Hour
-from jobs import health, ingest
+from jobs import barrier, health, ingest
 from jobs.tables import EVENTS
 from stores.opening import open_eventlog_reader
 
@@ -30,7 +30,7 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         settings, lake = topshelf.settings(), topshelf.lake()
         with closing(open_eventlog_reader(settings)) as reader:
-            result = ingest.run(lake, reader, settings.eventlog_path, topshelf.now)
+            result = ingest.run(lake, reader, settings.eventlog_path, topshelf.now, barrier.load(lake, settings))
         hour = Hour.parse(context.partition_key)
         yield from warned(health.of_events(lake, hour, settings.health))
         yield dg.MaterializeResult(
@@ -39,6 +39,7 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "read from the log": result.read,
                 "new": result.new,
                 "passed over": result.passed_over,
+                "of users who were forgotten": result.erased,
                 "watermark": dg.MetadataValue.timestamp(float(result.watermark)),
             },
         )

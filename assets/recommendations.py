@@ -29,7 +29,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
         registry = Registry(lake, settings)
         model = registry.need_deployed()
         with topshelf.store() as store:
-            control = publish.control_of(store)
+            control = publish.control_of(store, settings)
             built, challenger = manifests.built(settings, hour), registry.tried(control)
             result = score.run(lake, hour, settings, model, built, control, topshelf.now(), challenger)
         if result.problem:

@@ -5,6 +5,7 @@ from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from conf.hours import Hour
+from jobs import barrier
 from jobs import served as job
 from jobs.tables import SERVED
 
@@ -20,8 +21,9 @@ def served_asset(partitions: Partitions) -> dg.AssetsDefinition:
     )
     @retried
     def served(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        folder = topshelf.settings().shown_path
-        result = job.run(topshelf.lake(), Hour.parse(context.partition_key), folder)
+        lake, settings = topshelf.lake(), topshelf.settings()
+        barred = barrier.load(lake, settings)
+        result = job.run(lake, Hour.parse(context.partition_key), settings.shown_path, barred)
         return dg.MaterializeResult(
             metadata={
                 "dagster/partition_row_count": result.in_hour,

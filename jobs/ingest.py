@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -14,9 +14,10 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from conf.hours import Hour
+from jobs.barrier import NOBODY, Barred
 from jobs.lake import Lake, write_json
 from jobs.tables import CONTEXT, EVENTS, HISTORY_HOUR
-from stores.eventlog.framing import read, sealed_and_open_segments
+from stores.eventlog.framing import Segment, read, sealed_and_open_segments
 from stores.eventlog.reading import Batch, EventLogReader
 
 STATE_FILE = "ingested.json"
@@ -35,6 +36,8 @@ class Result:
     """Records of the log that are no events, and those that it had dropped before they were read."""
     watermark: int
     """Epoch seconds: every event logged before is in the table."""
+    erased: int = 0
+    """Events that were left out, for their users were forgotten."""
 
 
 @dataclass
@@ -56,7 +59,9 @@ class _State:
         write_json(folder / STATE_FILE, asdict(self))
 
 
-def run(lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], datetime]) -> Result:
+def run(
+    lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], datetime], barred: Barred = NOBODY
+) -> Result:
     """Drain the log; one pass at a time, a second one waits.
 
     Events are stamped with the time at which the pass begins, so what is drained after an hour has ended belongs to a
@@ -64,21 +69,24 @@ def run(lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], da
     the commit, so a crash in between repeats some events and loses none.
 
     folder: where the positions are kept.
+    barred: users of whom nothing is taken.
     """
     with _alone(folder):
         state, now = _State.load(folder), clock()
-        found = new = passed_over = 0
+        found = new = passed_over = erased = 0
         for batch in _joined(reader.read(state.offsets)):
             found += len(batch.events)
             passed_over += batch.passed_over
-            if batch.events:
-                new += _append(lake, batch.events, now)
+            events = [event for event in batch.events if not barred.bars(str(event["user_id"]))]
+            erased += len(batch.events) - len(events)
+            if events:
+                new += _append(lake, events, now)
             state.offsets |= batch.positions
             state.save(folder)
         state.passes.append(now.timestamp())
         state.skew = max(state.skew, reader.skew_seconds)
         state.save(folder)
-        return Result(found, new, passed_over, int(now.timestamp() - state.skew))
+        return Result(found, new, passed_over, int(now.timestamp() - state.skew), erased)
 
 
 def waiting(reader: EventLogReader, folder: Path) -> bool:
@@ -94,12 +102,22 @@ def drop_ingested(folder: Path, before: datetime) -> int:
     Raises:
         DataError: a segment is damaged; it stays.
     """
+    return _drop(folder, lambda segment: segment.path.stat().st_mtime < before.timestamp())
+
+
+def drop_naming(folder: Path, user_ids: Collection[str]) -> int:
+    """As `drop_ingested`, of segments that hold an event of one of these users; what else they hold is in the table."""
+    return _drop(folder, lambda segment: any(event["user_id"] in user_ids for event in read(segment)[0]))
+
+
+def _drop(folder: Path, wanted: Callable[[Segment], bool]) -> int:
     gone = []
     with _alone(folder):
         state = _State.load(folder)
         for segment in sealed_and_open_segments(folder):
-            old = segment.sealed and segment.path.stat().st_mtime < before.timestamp()
-            if old and segment.name in state.offsets and not read(segment, state.offsets[segment.name])[0]:
+            if not (segment.sealed and segment.name in state.offsets and wanted(segment)):
+                continue
+            if not read(segment, state.offsets[segment.name])[0]:
                 gone.append(segment)
         # Forgotten first: a place kept of a segment that is gone would be taken for one in the next of its name, and
         # what stands before it there would never be read. Read once more, events are known by their event_id.

@@ -11,7 +11,6 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from conf.errors import DataError
 from conf.hours import Hour
 from jobs.lake import Lake
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED
@@ -64,8 +63,6 @@ class Ledger:
         the switch for failed. A list of a generation that readers do not see any more is replaced, in published, by
         the one that they see instead.
 
-        Raises:
-            DataError: the Delta version that holds those earlier lists is gone.
         """
         live = self.entries.get(control.current)
         if live is not None and live["state"] not in MERGED:
@@ -136,7 +133,8 @@ class Ledger:
         """Put rows of published that readers no longer see back to those they do see, out of Delta's older versions.
 
         A row goes back to what stood there before its generation was merged; where that is hidden too, further back.
-        A user who had no list then has none now.
+        A user who had no list then has none now. Nor has, here alone, one whose earlier list stood in a version that
+        ended with an erasure: the next plan asks the store where that list lies (`plan.make`).
         """
         gone = [
             number
@@ -152,22 +150,22 @@ class Ledger:
         for number in sorted(gone, reverse=True):
             if left.isEmpty():
                 return
-            version = self.entries[number]["base_version"]
-            if version is not None:
-                before = self._at(version, number).where(mine & ~F.col("generation").isin(gone))
+            earlier = self._at(self.entries[number]["base_version"])
+            if earlier is not None:
+                before = earlier.where(mine & ~F.col("generation").isin(gone))
                 self._lake.upsert(PUBLISHED, before.join(left, on=KEY, how="left_semi"))
                 left = left.join(before.select(*KEY), on=KEY, how="left_anti").persist()
         if not left.isEmpty():
             self._lake.remove(PUBLISHED, left)
 
-    def _at(self, version: int, generation: int) -> DataFrame:
+    def _at(self, version: int | None) -> DataFrame | None:
+        """The table published as it was; None: it was not there, or is not any more."""
+        if version is None:
+            return None
         try:
             return self._lake.read(PUBLISHED, version)
-        except AnalysisException as error:
-            raise DataError(
-                f"version {version} of the table published, which holds the lists from before generation {generation}, "
-                "is gone: name a new, empty store and publish everything with `topshelf run --republish`"
-            ) from error
+        except AnalysisException:
+            return None
 
 
 def first_entry(attempt: int, hour: Hour, store_id: str, base_version: int | None, now: datetime) -> Entry:

@@ -9,7 +9,7 @@ Every array about items is indexed by item_no.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from conf.errors import DataError
 from conf.vocabulary import EVERYWHERE, NO_GENRE
-from stores.folders import publish_folder, read_folder
+from stores.folders import MANIFEST, publish_folder, read_folder
 from stores.search import SearchDocument, build_index
 from stores.texts import Texts
 
@@ -52,6 +52,8 @@ _TABLES: Mapping[str, tuple[str, int]] = {
 }
 _COLUMNS = dict(_ARRAYS) | dict(_TABLES)
 _TEXTS = ("item_ids", "titles", "directors", "fragments")
+_FORGOTTEN = ("forgotten", "forgotten_upto")
+"""Arrays of the barrier list, which an artefact has where somebody was ever forgotten."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,10 @@ class ArtefactContent(ArtefactParts):
 
     documents: Sequence[SearchDocument] = ()
     """(n,) what search finds an item by; none at all: the artefact has no search index."""
+    forgotten: Collection[int] = ()
+    """Hashes of all users on the barrier list, by `stores.barrier.hash_of`."""
+    forgotten_upto: int = 0
+    """Moment up to which the control record's entries are among them; 0: nobody was ever forgotten."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +126,18 @@ class Artefact(ArtefactParts):
     folder: Path
     search_folder: Path | None
     """For `stores.search.open_index`; None: it has no search index."""
+    forgotten: NDArray[np.uint64]
+    """(f,) as in ArtefactContent, ascending."""
+    forgotten_upto: int
+    """As in ArtefactContent."""
 
     def __len__(self) -> int:
         return len(self.active)
+
+    def bars(self, hashed: int) -> bool:
+        """Whether a user of this hash is on the artefact's barrier list."""
+        place = int(np.searchsorted(self.forgotten, np.uint64(hashed)))
+        return place < len(self.forgotten) and int(self.forgotten[place]) == hashed
 
     @cached_property
     def item_no(self) -> Mapping[str, int]:
@@ -195,6 +210,9 @@ def write_artefact(root: Path, content: ArtefactContent) -> str:
     for name in _TEXTS:
         data, offsets = Texts.pack([text or "" for text in getattr(content, name)])
         arrays[f"{name}.data"], arrays[f"{name}.offsets"] = data, offsets
+    if content.forgotten_upto:
+        arrays["forgotten"] = np.array(sorted(content.forgotten), dtype=np.uint64)
+        arrays["forgotten_upto"] = np.array([content.forgotten_upto], dtype=np.int64)
     scopes = sorted(content.popular)
     lists = [np.asarray(content.popular[scope], dtype=np.int32) for scope in scopes]
     arrays["popular.items"] = np.concatenate([np.zeros(0, np.int32), *lists])
@@ -253,11 +271,29 @@ def load_artefact(root: Path, artefact_id: str, verify: bool = True) -> Artefact
             artefact_id=artefact_id,
             folder=folder,
             search_folder=folder / SEARCH if any(file.startswith(f"{SEARCH}/") for file in manifest["files"]) else None,
+            forgotten=arrays.get("forgotten", np.zeros(0, np.uint64)),
+            forgotten_upto=int(arrays["forgotten_upto"][0]) if "forgotten_upto" in arrays else 0,
         )
     except (KeyError, IndexError, TypeError) as error:
         raise DataError(f"{folder} lacks a part of an artefact: {error!r}") from error
     check(artefact)
     return artefact
+
+
+def same_but_for_forgotten(root: Path, artefact_id: str, other_id: str) -> bool:
+    """Whether two artefacts answer alike, for they differ in the barrier list at most."""
+    if artefact_id == other_id:
+        return True
+    found = []
+    for each in (artefact_id, other_id):
+        try:
+            manifest = json.loads((root / each / MANIFEST).read_bytes())
+        except (OSError, ValueError):
+            return False
+        for name in _FORGOTTEN:
+            manifest["files"].pop(f"{name}.npy", None)
+        found.append(manifest)
+    return bool(found[0] == found[1])
 
 
 def check(content: ArtefactParts) -> None:
