@@ -7,7 +7,7 @@ from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
 from conf.hours import Hour
-from jobs import manifests, publish, score
+from jobs import barrier, manifests, publish, score
 from jobs.alerts import Alert
 from jobs.registry import Registry
 from jobs.tables import RECOMMENDATIONS
@@ -29,7 +29,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
         registry = Registry(lake, settings)
         model = registry.need_deployed()
         with topshelf.store() as store:
-            control = publish.control_of(store, settings)
+            control = publish.control_of(store, barrier.key_of(settings))
             built, challenger = manifests.built(settings, hour), registry.tried(control)
             result = score.run(lake, hour, settings, model, built, control, topshelf.now(), challenger)
         if result.problem:

@@ -7,22 +7,25 @@ and not committed yet, or reads. A lock is held by a process and goes with it.
 from __future__ import annotations
 
 import fcntl
+import os
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 LOCK_FILE = "lake.lock"
 LOOK_SECONDS = 1.0
 
 
-def share(home: Path) -> IO[bytes]:
-    """Work on the lake beside others, for as long as the file that is returned is open. Waits for an erasure."""
-    home.mkdir(parents=True, exist_ok=True)
-    lock = (home / LOCK_FILE).open("ab")
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    return lock
+class Share:
+    """Work on the lake beside others, for as long as this object is there. Making it waits for an erasure."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        weakref.finalize(self, os.close, lock)
+        fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 @contextmanager

@@ -142,6 +142,7 @@ def artefact_content(
     named = sorted(scope.removeprefix(SEGMENT) for scope in popular if scope.startswith(SEGMENT))
     regions = _regions(rows)
     active = np.array([row["status"] == "active" for row in rows], bool)
+    context: dict[str, Any] = model.context()
     similar, similar_score = similar_items(encoded.vectors, active, model.item_item.near, SIMILAR)
     return ArtefactContent(
         item_ids=[row["item_id"] for row in rows],
@@ -171,7 +172,7 @@ def artefact_content(
         context_items=np.ascontiguousarray(encoded.context, np.float32),
         context_pages=model.context_pages,
         context_regions=model.context_regions,
-        **model.context(),
+        **context,
         similar=similar,
         similar_score=similar_score,
         popular=popular,

@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql.types import StructField, StructType
 
 from conf.errors import DataError
+from jobs.alone import Share
 from jobs.tables import Table
 
 KEPT_FILES, KEPT_LOG = "delta.deletedFileRetentionDuration", "delta.logRetentionDuration"
@@ -24,8 +25,10 @@ DELTAS_OWN = {KEPT_FILES: "interval 168 hours", KEPT_LOG: f"interval {LOG_HOURS}
 class Lake:
     """The Delta tables below one root folder (local or s3a://)."""
 
-    def __init__(self, spark: SparkSession, root: str) -> None:
+    def __init__(self, spark: SparkSession, root: str, share: Share | None = None) -> None:
+        """share: kept with the lake, so that no erasure comes between."""
         self.spark = spark
+        self._share = share
         self.root = root.rstrip("/")
 
     def path(self, table: Table) -> str:

@@ -28,12 +28,14 @@ EARLIER = "earlier"
 """State of a result that was not published, for readers have a later hour: such as a back-fill's."""
 
 
-def control_of(store: Store, settings: Settings) -> Control:
-    """The store's control record, begun where there is none: from then on the store has an id of its own, and goes on
-    with the barrier list of the store before it."""
+def control_of(store: Store, key: str | None = None) -> Control:
+    """The store's control record, begun where there is none: from then on the store has an id of its own.
+
+    key: of the barrier list, where an earlier store had one (`barrier.key_of`).
+    """
     control = store.read_control()
     if control is None:
-        control = Control.first(uuid.uuid4().hex, barrier.key_of(settings))
+        control = Control.first(uuid.uuid4().hex, key)
         store.swap_control(None, control)
     return control
 
@@ -58,7 +60,7 @@ def run(
         ControlConflict, LeaseLost: another publisher, or an operator, has come between.
         DataError: what was loaded is not what was planned; the old generation goes on being served.
     """
-    control = control_of(store, settings)
+    control = control_of(store, barrier.key_of(settings))
     ledger = Ledger(lake, control.store_id)
     if not ledger.describes(control) and not republish:
         raise PermanentError(

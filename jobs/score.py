@@ -40,7 +40,9 @@ def run(
 ) -> Scored:
     """Score every user active before the end of `hour`, and replace the hour's partition of recommendations.
 
-    Those who were forgotten are none of them. A list counts as changed when the readers of the store, whose control record is `control`, do not have it, or were
+    Those who were forgotten are none of them.
+
+    A list counts as changed when the readers of the store, whose control record is `control`, do not have it, or were
     given it for this very hour: so a re-run leaves the same partition whether or not it was published in between.
     Users whom an earlier attempt had planned without its rows becoming visible are scored, and count as changed, too.
     With a challenger, whose artefact `built` has, the users for whom its rollout prepares lists are scored by both.

@@ -18,7 +18,7 @@ from stores.cql_errors import DRIVER_ERRORS, Refused, asks_to_slow_down, place, 
 
 LEASE_ROWS = 500
 LEASE_SECONDS = 2.0
-"""The control record is read again after so many rows, or so long: a slow iterator or a busy cluster stretches a batch."""
+"""The control record is read again after so many rows, or so long: slow iterators and busy clusters stretch a batch."""
 ABANDON_SECONDS = 5.0
 """At most, that a failed write waits for what it has on its way: none of it should arrive once the error is out."""
 SLOT_BYTES = 1

@@ -145,7 +145,7 @@ class DynamoStore(Store):
         raise StoreThrottled(f"DynamoDB {self._client.where} is too busy to delete a user: try again later")
 
     def scrub(self) -> str:
-        return "backups and point-in-time recovery, where the table has them, hold earlier states for as long as they say"
+        return "backups and point-in-time recovery, where the table has them, hold what was there as long as they say"
 
     def count(self) -> int:
         total, start = 0, dict[str, Any]()

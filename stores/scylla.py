@@ -136,8 +136,8 @@ class ScyllaStore(Store):
     def scrub(self) -> str:
         keyspace = self._settings.keyspace
         return (
-            f"the nodes' files drop deleted rows when they are compacted; `nodetool garbagecollect {keyspace} lists` on "
-            "each node has that done now, snapshots aside"
+            f"the nodes' files drop deleted rows when they are compacted; `nodetool garbagecollect {keyspace} "
+            "lists` on each node has that done now, snapshots aside"
         )
 
     def count(self) -> int:
@@ -181,7 +181,10 @@ class ScyllaStore(Store):
         return rows[0] if rows else (None, None)
 
     def _held(self, lease: int) -> Control:
-        """The control record, which says that the lease is still the writer's. One try: it has a patience of its own."""
+        """The control record, which says that the lease is still the writer's.
+
+        One try: the writer that asks has a patience of its own.
+        """
         client = self._client.get()
         rows = self._explained(lambda: client.execute(_LEASE))
         control = Control.from_json(rows[0][0]) if rows else None

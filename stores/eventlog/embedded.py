@@ -94,5 +94,8 @@ class EmbeddedReader(EventLogReader):
             if events:
                 yield Batch(events, {segment.name: end})
 
+    def gone_by(self, now: float) -> float | None:
+        return None
+
     def close(self) -> None:
         pass

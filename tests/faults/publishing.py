@@ -43,7 +43,7 @@ class Publications:
 
     def score(self, number: int) -> Scored:
         """An hour's recommendations: the lists that readers do not have yet."""
-        control = publish.control_of(self.store, self.settings)
+        control = publish.control_of(self.store)
         live = control.generation()
         since = None if live is None else self.world.number(live.hour)
         changed = self.world.changed(since, number)
