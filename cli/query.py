@@ -17,7 +17,19 @@ from deltalake.exceptions import DeltaError
 from conf.errors import DataError, PermanentError
 from conf.rules import Rules
 from jobs.scan import readable
-from jobs.tables import EVENTS, IMPORTS, ITEMS, PUBLICATIONS, PUBLISHED, REJECTS, SERVED, TABLES, USERS, Table
+from jobs.tables import (
+    EVENTS,
+    FORGOTTEN,
+    IMPORTS,
+    ITEMS,
+    PUBLICATIONS,
+    PUBLISHED,
+    REJECTS,
+    SERVED,
+    TABLES,
+    USERS,
+    Table,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -233,6 +245,8 @@ def writes(table: Table) -> str:
     """Which command writes a table, in words."""
     if table is REJECTS:
         return "`topshelf import DIR` writes it when it meets a row that it cannot take"
+    if table is FORGOTTEN:
+        return "`topshelf forget` writes it"
     if table.name in IMPORTED:
         return "`topshelf import DIR` writes it"
     return "`topshelf run` writes it"

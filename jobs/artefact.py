@@ -32,14 +32,12 @@ from models.encoding import EncodedItems
 from models.modelfiles import Model, encode_items, load_usable
 from models.similar import similar_items
 from stores.artefact import (
-    MAX_GENRES,
-    MAX_REGIONS,
-    ArtefactContent,
     encode_fragment,
     extend_names,
     licence_bits,
     write_artefact,
 )
+from stores.artefact_parts import MAX_GENRES, MAX_REGIONS, ArtefactContent
 from stores.control import Control
 from stores.records import DIM
 from stores.search import SearchDocument

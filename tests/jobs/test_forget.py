@@ -14,12 +14,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from jobs import barrier, ingest, publish
 from jobs.alone import Share
 from jobs.forget import Forgetting
 from jobs.proof import Proof
-from jobs.tables import EVENTS, FORGOTTEN, REJECTS, SERVED, USERS
+from jobs.tables import EVENTS, FORGOTTEN, PUBLICATIONS, REJECTS, SERVED, USERS
 from stores.base import Store
 from stores.opening import open_eventlog, open_eventlog_reader, open_sessions, open_shown
 from stores.sessions.base import SessionEvent
@@ -93,6 +94,8 @@ def publisher(after: Callable[[int], Publisher], spark: SparkSession) -> Iterato
         rejects = [("i", "users.csv", line, "bad", f'{{"userid":"{user}"}}') for line, user in enumerate((ANN, "bob"))]
         lake.append(REJECTS, lake.spark.createDataFrame(rejects, REJECTS.schema))
         assert publisher(4, {ANN: [1], "bob": [3]}).state == "current"
+        first = lake.read(PUBLICATIONS).where("generation = 1 and step = 1")
+        lake.upsert(PUBLICATIONS, first.withColumn("error", F.lit(f"not as planned: user {ANN}, user bob")))
         with closing(open_sessions(settings)) as sessions:
             sessions.apply(ANN, [SessionEvent(1, "watch", 1.0)])
             sessions.apply("bob", [SessionEvent(1, "watch", 1.0)])
@@ -114,7 +117,7 @@ def test_nothing_is_left_of_whom_a_load_and_late_events_race_with(publisher: Pub
     assert places(home, ANN) >= {
         "eventlog/worker-00000001.log", "shown/worker-00000001.log", "sessions/data.mdb", "store/data.mdb",
         *(f"lake/{name}" for name in ("users", "events", "rejects", "recommendations", "published",
-                                      "publication_plans")),
+                                      "publication_plans", "publications")),
         *(f"lake/{name}/_delta_log" for name in ("users", "events", "published")),
     }  # fmt: skip
 
@@ -151,5 +154,8 @@ def test_nothing_is_left_of_whom_a_load_and_late_events_race_with(publisher: Pub
     assert {row["event_id"] for row in lake.read(EVENTS).collect()} >= {"of bob", "later of bob"}
     assert [row["user_id"] for row in lake.read(USERS).collect()] == ["bob"]
     assert {row["user_id"] for row in lake.read(SERVED).collect()} == {"bob", None}
+    assert [row["row"] for row in lake.read(REJECTS).collect()] == ['{"userid":"bob"}']
+    errors = [row["error"] for row in lake.read(PUBLICATIONS).where("error is not null").collect()]
+    assert errors == ["not as planned: user (forgotten), user bob"]
     assert lake.read(FORGOTTEN).count() == 1
     sessions.close()

@@ -9,7 +9,6 @@ import pytest
 from conf.errors import DataError
 from conf.vocabulary import EVERYWHERE
 from stores.artefact import (
-    ArtefactContent,
     encode_fragment,
     extend_names,
     licence_bits,
@@ -18,6 +17,7 @@ from stores.artefact import (
     same_but_for_forgotten,
     write_artefact,
 )
+from stores.artefact_parts import ArtefactContent
 from stores.search import SearchDocument, open_index
 
 MATRIX = encode_fragment("m0", "The Matrix", thumbnail=None, genres=["Sci-Fi"], year=1999, rating="R")
