@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.lake import KEPT_FILES, Lake
+from jobs.lake import DELTAS_OWN, KEPT_FILES, Lake
 from jobs.tables import PUBLICATIONS, REJECTS, TABLES, Table
 
-CHECKPOINTS = "delta.checkpointInterval"
-HISTORY_FROM = "topshelf.historyFrom"
-"""The version with which a table's history begins since the last erasure."""
-AT_ONCE = {KEPT_FILES: "interval 0 hours", CHECKPOINTS: "1"}
 FORGOTTEN = "(forgotten)"
 """Stands for an id in texts."""
 _VERSIONED = re.compile(r"^(\d{20})\..+")
@@ -59,18 +55,17 @@ def erase(lake: Lake, table: Table, user_ids: Collection[str]) -> Counter[str]:
 
     Nobody else may work on the lake meanwhile (`jobs.alone`). May be repeated, and stopped at any point.
     """
-    delta = DeltaTable.forPath(lake.spark, lake.path(table))
-    before = _properties(delta)
-    _set(lake, table, AT_ONCE)
+    _keep_replaced(lake, table, "interval 0 hours")
     found = count(lake, table, user_ids)
     if found.total():
         _take_out(lake, table, user_ids)
     if table.deletion_vectors:
         lake.spark.sql(f"REORG TABLE delta.`{lake.path(table)}` APPLY (PURGE)")
-    delta.vacuum()
-    _end_history(lake, table)
-    # Killed before this, the next upkeep or erasure puts the first right; the second costs a little with each commit.
-    _set(lake, table, {name: before.get(name) for name in AT_ONCE})
+    DeltaTable.forPath(lake.spark, lake.path(table)).vacuum()
+    newest = _checkpoint(lake, table)
+    # A log does not end with a checkpoint alone. What upkeep says of old files is in force with its next run.
+    _keep_replaced(lake, table, DELTAS_OWN[KEPT_FILES])
+    _end_history(lake, table, newest)
     return found
 
 
@@ -109,47 +104,37 @@ def _quoted(user_id: str) -> str:
     return "".join(character if character.isalnum() else f"\\x{{{ord(character):x}}}" for character in user_id)
 
 
-def _properties(delta: DeltaTable) -> dict[str, str]:
-    row = delta.detail().select("properties").first()
-    found: dict[str, str] = {} if row is None else dict(row["properties"])
-    # What an erasure that was killed left is not what was meant.
-    return {name: value for name, value in found.items() if AT_ONCE.get(name) != value}
+def _keep_replaced(lake: Lake, table: Table, how_long: str) -> None:
+    lake.spark.sql(f"ALTER TABLE delta.`{lake.path(table)}` SET TBLPROPERTIES ('{KEPT_FILES}' = '{how_long}')")
 
 
-def _set(lake: Lake, table: Table, properties: dict[str, Any]) -> None:
-    path = f"delta.`{lake.path(table)}`"
-    given = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items() if value is not None)
-    gone = ", ".join(f"'{name}'" for name, value in properties.items() if value is None)
-    if given:
-        lake.spark.sql(f"ALTER TABLE {path} SET TBLPROPERTIES ({given})")
-    if gone:
-        lake.spark.sql(f"ALTER TABLE {path} UNSET TBLPROPERTIES IF EXISTS ({gone})")
+def _checkpoint(lake: Lake, table: Table) -> int:
+    """Have the newest version stand in the log without those before it; returns its number. Delta has no SQL for it."""
+    log = _jvm(lake).org.apache.spark.sql.delta.DeltaLog.forTable(lake.spark._jsparkSession, lake.path(table))
+    log.checkpoint()
+    return max(version for version, name, _ in _log_files(lake, table) if ".checkpoint" in name)
 
 
-def _end_history(lake: Lake, table: Table) -> None:
-    """Remove the log before one more commit, of nothing but a property. As every commit since `AT_ONCE`, it has a
-    checkpoint; the entries of those before name what they removed."""
-    _set(lake, table, {HISTORY_FROM: str((lake.version(table) or 0) + 1)})
-    files = log_files(lake, table)
-    newest = max(version for version, name, _ in files if ".checkpoint" in name)
-    for version, _, path in files:
-        if version < newest:
+def _end_history(lake: Lake, table: Table, newest: int) -> None:
+    """Remove the log before a checkpoint, and that version's entry, which names what it removed."""
+    for version, name, path in _log_files(lake, table):
+        if version < newest or (version == newest and ".checkpoint" not in name):
             _filesystem(lake, path).delete(path, False)
 
 
-def log_files(lake: Lake, table: Table) -> Sequence[tuple[int, str, Any]]:
+def _log_files(lake: Lake, table: Table) -> list[tuple[int, str, Any]]:
     """Version, name and Hadoop path of each file of a table's log."""
-    jvm = lake.spark._jvm
-    assert jvm is not None  # a session that runs has one
-    folder = jvm.org.apache.hadoop.fs.Path(f"{lake.path(table)}/_delta_log")
-    found = []
-    for status in _filesystem(lake, folder).listStatus(folder):
-        path = status.getPath()
-        match = _VERSIONED.match(path.getName())
-        if match:
-            found.append((int(match[1]), path.getName(), path))
-    return found
+    folder = _jvm(lake).org.apache.hadoop.fs.Path(f"{lake.path(table)}/_delta_log")
+    paths = [status.getPath() for status in _filesystem(lake, folder).listStatus(folder)]
+    found = [(_VERSIONED.match(path.getName()), path) for path in paths]
+    return [(int(match[1]), path.getName(), path) for match, path in found if match]
 
 
 def _filesystem(lake: Lake, path: Any) -> Any:
     return path.getFileSystem(lake.spark._jsc.hadoopConfiguration())
+
+
+def _jvm(lake: Lake) -> Any:
+    jvm = lake.spark._jvm
+    assert jvm is not None  # a session that runs has one
+    return jvm

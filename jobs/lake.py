@@ -57,6 +57,13 @@ class Lake:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(table)).select(*table.columns)
 
+    def read_past(self, table: Table, version: int) -> DataFrame | None:
+        """The table as it was; None: its history does not go back so far, for an erasure or upkeep has ended it."""
+        try:
+            return self.read(table, version)
+        except AnalysisException:
+            return None
+
     def need(self, table: Table, made_by: str) -> DataFrame:
         """The table, which must exist.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -150,22 +149,14 @@ class Ledger:
         for number in sorted(gone, reverse=True):
             if left.isEmpty():
                 return
-            earlier = self._at(self.entries[number]["base_version"])
+            version = self.entries[number]["base_version"]
+            earlier = None if version is None else self._lake.read_past(PUBLISHED, version)
             if earlier is not None:
                 before = earlier.where(mine & ~F.col("generation").isin(gone))
                 self._lake.upsert(PUBLISHED, before.join(left, on=KEY, how="left_semi"))
                 left = left.join(before.select(*KEY), on=KEY, how="left_anti").persist()
         if not left.isEmpty():
             self._lake.remove(PUBLISHED, left)
-
-    def _at(self, version: int | None) -> DataFrame | None:
-        """The table published as it was; None: it was not there, or is not any more."""
-        if version is None:
-            return None
-        try:
-            return self._lake.read(PUBLISHED, version)
-        except AnalysisException:
-            return None
 
 
 def first_entry(attempt: int, hour: Hour, store_id: str, base_version: int | None, now: datetime) -> Entry:
