@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
@@ -25,7 +26,8 @@ def forgetting(context: Context, say: Callable[[str], None]) -> Iterator[Forgett
 
     def open_lake() -> Lake:
         # The context's would share the lake with itself.
-        return Lake(spark_session(settings), settings.lake_root)
+        with _java_says_elsewhere():
+            return Lake(spark_session(settings), settings.lake_root)
 
     with open_store(settings) as store, closing(open_sessions(settings)) as sessions:
         yield Forgetting(
@@ -37,3 +39,15 @@ def forgetting(context: Context, say: Callable[[str], None]) -> Iterator[Forgett
             say=say,
             elsewhere={"history of Dagster, runs": lambda users: from_history(settings, users)},
         )
+
+
+@contextmanager
+def _java_says_elsewhere() -> Iterator[None]:
+    """Delta's vacuum prints a line a table to standard output, where it would stand among a command's JSON."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

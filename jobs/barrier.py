@@ -7,6 +7,7 @@ a file of the home folder. Neither it nor any id is in the lake.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from stores.barrier import HASH_BYTES, hash_of
 from stores.control import Control
 
 KEY_FILE = "barrier.key"
+_FIELDS = re.compile(r"[,;|:\t\s\"{}]+")
 _BLOCK = 64
 """Bytes of a block of SHA-256, to which HMAC pads its key."""
 
@@ -40,6 +42,10 @@ class Barred:
 
     def bars(self, user_id: str) -> bool:
         return bool(self.hashes) and hash_of(self.key, user_id) in self.hashes
+
+    def names(self, row: str) -> bool:
+        """Whether a field of a row as it stood in a file, of whatever form, is one of them."""
+        return any(self.bars(field) for field in _FIELDS.split(row))
 
     def without(self, rows: DataFrame, column: str = "user_id") -> DataFrame:
         """The rows of users who were not forgotten, and of nobody."""

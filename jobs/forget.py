@@ -135,18 +135,18 @@ class Forgetting:
             self._until_sealed(folder, proofs.keys())
         if settings.eventlog.kind == "kafka":
             self._note(proofs, "event log", {}, self._kafka())
-        elif any(traces.segments_naming(settings.eventlog_path, proofs.keys())):
+        elif named := {each.name for each in traces.segments_naming(settings.eventlog_path, proofs.keys())}:
             with closing(open_eventlog_reader(settings)) as reader:
                 ingest.run(lake, reader, settings.eventlog_path, self.now, barred)
-            gone = ingest.drop_naming(settings.eventlog_path, proofs.keys())
+            gone = ingest.drop_segments(settings.eventlog_path, named)
             self._note(proofs, "event log, segments", dict.fromkeys(proofs, gone))
-        named = list(traces.segments_naming(settings.shown_path, proofs.keys()))
-        if named:
+        pages = list(traces.segments_naming(settings.shown_path, proofs.keys()))
+        if pages:
             served.drain(lake, settings.shown_path, barred)
             for segment in traces.segments_naming(settings.shown_path, proofs.keys()):
                 if segment.path.suffix == DAMAGED:
                     segment.path.unlink()
-            self._note(proofs, "log of what was shown, segments", dict.fromkeys(proofs, len(named)))
+            self._note(proofs, "log of what was shown, segments", dict.fromkeys(proofs, len(pages)))
 
     def _until_sealed(self, folder: Path, users: Collection[str]) -> None:
         deadline = time.monotonic() + SEALED_SECONDS

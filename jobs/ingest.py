@@ -77,7 +77,7 @@ def run(
         for batch in _joined(reader.read(state.offsets)):
             found += len(batch.events)
             passed_over += batch.passed_over
-            events = [event for event in batch.events if not barred.bars(str(event["user_id"]))]
+            events = [event for event in batch.events if not barred.bars(str(event.get("user_id")))]
             erased += len(batch.events) - len(events)
             if events:
                 new += _append(lake, events, now)
@@ -105,9 +105,9 @@ def drop_ingested(folder: Path, before: datetime) -> int:
     return _drop(folder, lambda segment: segment.path.stat().st_mtime < before.timestamp())
 
 
-def drop_naming(folder: Path, user_ids: Collection[str]) -> int:
-    """As `drop_ingested`, of segments that hold an event of one of these users; what else they hold is in the table."""
-    return _drop(folder, lambda segment: any(event["user_id"] in user_ids for event in read(segment)[0]))
+def drop_segments(folder: Path, names: Collection[str]) -> int:
+    """As `drop_ingested`, of these segments, however new they are."""
+    return _drop(folder, lambda segment: segment.name in names)
 
 
 def _drop(folder: Path, wanted: Callable[[Segment], bool]) -> int:

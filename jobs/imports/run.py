@@ -16,6 +16,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import BooleanType
 
 from conf.errors import DataError
 from conf.hours import Hour
@@ -163,6 +164,10 @@ class _Import:
             F.col(REASON).alias("reason"),
             "row",
         )
+        if self.barred:
+            # Of a row without form nobody knows the columns.
+            named = F.udf(self.barred.names, BooleanType(), useArrow=False)  # of these few rows alone
+            rejects = rejects.where(~named("row"))
         known = self.lake.read(REJECTS).where(F.col("import_id") == self.report.import_id)
         new = self._keep(rejects.join(known.select("file", "line"), ["file", "line"], how="left_anti"))
         count = new.count()

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from deltalake import write_deltalake
+from pyspark.sql.pandas.types import to_arrow_schema
 
+from conf.errors import DataError, RetryableError
 from conf.settings import Settings
 from jobs import barrier, ingest, publish
 from jobs.alone import Share
-from jobs.forget import Forgetting
+from jobs.forget import Elsewhere, Forgetting
 from jobs.lake import Lake
-from jobs.proof import Proof
-from jobs.tables import EVENTS, FORGOTTEN, PUBLICATIONS, REJECTS, SERVED, USERS
-from stores.base import Store
+from jobs.proof import Proof, Trace
+from jobs.tables import EVENTS, FORGOTTEN, PUBLICATIONS, PUBLISHED, REJECTS, SERVED, USERS, Table
+from stores.base import Row, Store
+from stores.control import Control
 from stores.opening import open_eventlog, open_eventlog_reader, open_sessions, open_shown, open_store
+from stores.records import body_hash
 from stores.sessions.base import SessionEvent
-from tests.jobs.conftest import at, put_events, put_users
-from tests.jobs.publishing import NOW, Heard, Publisher, hour, open_gate, recommend
+from tests.jobs.publishing import NOW, Heard, Publisher, encoded, hour, open_gate, recommend
 
 ANN = "ann-who-leaves@example.com"
 
@@ -35,7 +39,7 @@ def shown(user: str) -> dict[str, Any]:
     page = {name: [] for name in ("item_no", "catalogue", "positions", "propensities", "tiers")}
     words = dict.fromkeys(("context", "model_version", "assigned", "variant"), "x")
     numbers = {"timestamp": 0.0, "generation": 1, "offset": 0}
-    return {"request_id": f"of {user}", "user_id": user, **numbers, **page, **words}
+    return {"request_id": f"of {len(user)}", "user_id": user, **numbers, **page, **words}
 
 
 def event(name: str, user: str) -> dict[str, Any]:
@@ -43,15 +47,6 @@ def event(name: str, user: str) -> dict[str, Any]:
         "event_id": name, "user_id": user, "item_id": "m1", "event_type": "watch", "rating": None,
         "timestamp": "2026-01-10T06:30:00Z", "context": {},
     }  # fmt: skip
-
-
-@contextmanager
-def with_statistics(spark: SparkSession) -> Iterator[None]:
-    """As outside of tests: the logs of tables name the least and greatest ids of each file."""
-    name = "spark.databricks.delta.stats.collect"
-    spark.conf.set(name, "true")
-    yield
-    spark.conf.set(name, "false")
 
 
 def places(home: Path, needle: str) -> set[str]:
@@ -84,26 +79,44 @@ class LoadUnderWay(Heard):
                 time.sleep(0.05)
 
 
+def put(lake: Lake, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of a new table, without Spark; columns that a row lacks are null."""
+    schema = pa.schema([field.with_nullable(True) for field in to_arrow_schema(table.schema, timezone="UTC")])
+    complete = [{name: row.get(name) for name in table.columns} for row in rows]
+    write_deltalake(lake.path(table), pa.Table.from_pylist(complete, schema), partition_by=list(table.partitions))
+
+
 @pytest.fixture
-def publisher(spark: SparkSession, lake: Lake, settings: Settings) -> Iterator[Publisher]:
-    """A home that knows ann in every place, after a publication with a list of hers."""
+def publisher(lake: Lake, settings: Settings) -> Iterator[Publisher]:
+    """A home that knows ann in every place. Tables are written as outside of tests, with statistics in their logs."""
     settings = open_gate(settings)
-    with with_statistics(spark), open_store(settings) as store:
-        publisher = Publisher(lake, settings, store)
-        put_users(lake, {"user_id": ANN}, {"user_id": "bob"})
-        put_events(lake, *({"user_id": user, "item_id": "m1", "timestamp": at("01-09 20:00")} for user in (ANN, "bob")))
-        rejects = [("i", "users.csv", line, "bad", f'{{"userid":"{user}"}}') for line, user in enumerate((ANN, "bob"))]
-        lake.append(REJECTS, lake.spark.createDataFrame(rejects, REJECTS.schema))
-        assert publisher(4, {ANN: [1], "bob": [3]}).state == "current"
-        first = lake.read(PUBLICATIONS).where("generation = 1 and step = 1")
-        lake.upsert(PUBLICATIONS, first.withColumn("error", F.lit(f"not as planned: user {ANN}, user bob")))
-        with closing(open_sessions(settings)) as sessions:
-            sessions.apply(ANN, [SessionEvent(1, "watch", 1.0)])
-            sessions.apply("bob", [SessionEvent(1, "watch", 1.0)])
-        with closing(open_shown(settings, "worker", lambda pages: None)) as log:
-            for user in (ANN, "bob"):
-                log.add(shown(user))
-        yield publisher
+    put(lake, USERS, [{"user_id": user, "maturity_limit": 0} for user in (ANN, "bob")])
+    arrived = {"event_type": "watch", "item_id": "m1", **dict.fromkeys(("timestamp", "ingested_at"), NOW),
+               "date": NOW.date(), "hour": NOW.hour}  # fmt: skip
+    put(lake, EVENTS, [{"event_id": f"of {user}", "user_id": user, **arrived} for user in (ANN, "bob")])
+    rows = [{"line": line, "row": f'{{"userid":"{user}"}}'} for line, user in enumerate((ANN, "bob"))]
+    put(lake, REJECTS, [{"import_id": "i", "file": "users.parquet", **row} for row in rows])
+    put(lake, PUBLISHED, [{**published(ANN), "store_id": "an earlier one"}])
+    with closing(open_sessions(settings)) as sessions:
+        for user in (ANN, "bob"):
+            sessions.apply(user, [SessionEvent(1, "watch", 1.0)])
+    with closing(open_shown(settings, "worker", lambda pages: None)) as log:
+        for user in (ANN, "bob"):
+            log.add(shown(user))
+    with open_store(settings) as store:
+        first = Control.first("a-store")
+        store.swap_control(None, first)
+        store.swap_control(first, first.begun(1))
+        store.write([Row(ANN, 0, 0, b"an attempt's that died")], 1)
+        yield Publisher(lake, settings, store)
+
+
+def published(user: str) -> dict[str, Any]:
+    body = encoded([1])
+    return {
+        "user_id": user, "variant": "champion", "items": [], "region": None, "maturity_limit": 0, "body": body,
+        "hash": body_hash(body), "ring_position": 0, "generation": 1, "store_id": "a-store", "hour": NOW,
+    }  # fmt: skip
 
 
 def forgetting(publisher: Publisher, said: list[str], sessions: Any) -> Forgetting:
@@ -117,8 +130,7 @@ def test_nothing_is_left_of_whom_a_load_and_late_events_race_with(publisher: Pub
     worker.append([event("in time", ANN), event("of bob", "bob")])
     assert places(home, ANN) >= {
         "eventlog/worker-00000001.log", "shown/worker-00000001.log", "sessions/data.mdb", "store/data.mdb",
-        *(f"lake/{name}" for name in ("users", "events", "rejects", "recommendations", "published",
-                                      "publication_plans", "publications")),
+        *(f"lake/{name}" for name in ("users", "events", "rejects", "published")),
         *(f"lake/{name}/_delta_log" for name in ("users", "events", "published")),
     }  # fmt: skip
 
@@ -132,14 +144,17 @@ def test_nothing_is_left_of_whom_a_load_and_late_events_race_with(publisher: Pub
     share = Share(home)
     result = publish.run(lake, hour(5), settings, publisher.store, scored, lambda: NOW, listener)
     assert (result.state, result.planned, result.written, result.rejected, result.erased) == ("current", 2, 1, 0, 1)
+    assert any(place.startswith("lake/recommendations") for place in places(home, ANN))
+    assert any(place.startswith("lake/publication_plans") for place in places(home, ANN))
     assert "waiting for the runs under way, which work on the lake" in said
     del share
     worker.append([event("late", ANN)])  # by a worker that has not looked at the control record since
     worker.seal()
-    thread.join(300)
+    thread.join()
     proof = proofs[ANN]
     assert proof.clean, (proof.found, said)
-    assert {place.place: place.removed for place in proof.places} >= {"table users": 1, "table events": 1, "session": 1}
+    removed = {place.place: place.removed for place in proof.places}
+    assert removed.items() >= {"table users": 1, "table events": 1, "table rejects": 1, "session": 1, "ring": 1}.items()
 
     worker.append([event("later of bob", "bob")])
     worker.close()
@@ -152,7 +167,48 @@ def test_nothing_is_left_of_whom_a_load_and_late_events_race_with(publisher: Pub
     assert [row["user_id"] for row in lake.read(USERS).collect()] == ["bob"]
     assert {row["user_id"] for row in lake.read(SERVED).collect()} == {"bob", None}
     assert [row["row"] for row in lake.read(REJECTS).collect()] == ['{"userid":"bob"}']
-    errors = [row["error"] for row in lake.read(PUBLICATIONS).where("error is not null").collect()]
-    assert errors == ["not as planned: user (forgotten), user bob"]
     assert lake.read(FORGOTTEN).count() == 1
     sessions.close()
+
+
+def test_what_was_stopped_is_gone_on_with_and_found_again_by_its_id(lake: Lake, settings: Settings) -> None:
+    put(lake, USERS, [{"user_id": user, "maturity_limit": 0} for user in (ANN, "7", "bob")])
+    rows = [
+        tuple(published(user)[name] if name != "region" else None for name in PUBLISHED.columns)
+        for user in (ANN, "bob")
+    ]
+    lake.append(PUBLISHED, lake.spark.createDataFrame(rows, PUBLISHED.schema).coalesce(1))  # rows that go are marked
+    text = f"7 lists of 8 are short: user {ANN}, user 7, user 77"
+    check = {"name": "short_lists", "passed": False, "value": 1.0, "limit": 0.0, "text": text}
+    put(lake, PUBLICATIONS, [{"generation": 1, "step": 1, "checks": [check], "error": text}])
+    (settings.home / "notes.txt").write_text('7 items; {"user_id": "7"}; user 77')
+
+    def stopped(users: Collection[str]) -> Counter[str]:
+        raise RetryableError("stopped")
+
+    said: list[str] = []
+    with open_store(settings) as store, closing(open_sessions(settings)) as sessions:
+
+        def job(elsewhere: Elsewhere) -> Forgetting:
+            return Forgetting(settings, store, sessions, lambda: lake, lambda: NOW, said.append, {"else": elsewhere})
+
+        with pytest.raises(RetryableError):
+            job(stopped).run([ANN, "7"])
+        assert store.read_control().bars(ANN)
+        found = job(lambda users: {ANN: 2}).run([ANN, "7"])
+        assert (found[ANN].clean, found["7"].clean) == (True, False)
+        assert found["7"].found == [Trace("file notes.txt", 1)]
+        assert {place.place: place.removed for place in found[ANN].places} == {
+            "ring": 0, "session": 0, "table users": 1, "table published": 1, "table publications": 1, "else": 2,
+        }  # fmt: skip
+        (settings.home / "notes.txt").unlink()
+        assert job(stopped).check(["7"])["7"].clean
+        with pytest.raises(DataError, match="'bob' was ever forgotten"):
+            job(stopped).check(["bob"])
+    proofs = sorted((settings.home / "forgotten").glob("*.json"))
+    assert [proof.stem for proof in proofs] == sorted(proof.hash for proof in found.values())
+    assert places(settings.home, ANN) == set()
+    (told,) = lake.read(PUBLICATIONS).collect()
+    said_now = "7 lists of 8 are short: user (forgotten), user (forgotten), user 77"
+    assert (told["checks"][0]["text"], told["error"]) == (said_now, said_now)
+    assert [row["user_id"] for row in lake.read(PUBLISHED).collect()] == ["bob"]
