@@ -165,8 +165,7 @@ class _Import:
             "row",
         )
         if self.barred:
-            # Of a row without form nobody knows the columns.
-            named = F.udf(self.barred.names, BooleanType(), useArrow=False)  # of these few rows alone
+            named = F.udf(self.barred.names, BooleanType(), useArrow=False)  # nobody knows a bad row's columns
             rejects = rejects.where(~named("row"))
         known = self.lake.read(REJECTS).where(F.col("import_id") == self.report.import_id)
         new = self._keep(rejects.join(known.select("file", "line"), ["file", "line"], how="left_anti"))
@@ -217,8 +216,7 @@ class _Import:
         if not self.barred or "user_id" not in rows.columns:
             return rows
         kept = self._keep(self.barred.without(rows))
-        erased = rows.count() - kept.count()
-        self.report.erased += erased
+        self.report.erased += rows.count() - kept.count()
         return kept
 
     def _complaint(self, count: FileCount, kept: DataFrame, most: float) -> str:
