@@ -10,7 +10,7 @@ from assets.resources import Topshelf
 from assets.samples import contents, of_hour
 from assets.steps import step
 from conf.hours import Hour
-from jobs import histograms, manifests, publish, score
+from jobs import barrier, histograms, manifests, publish, score
 from jobs.alerts import Alert
 from jobs.lake import Lake
 from jobs.registry import Registry
@@ -33,7 +33,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
         registry = Registry(lake, settings)
         model = registry.need_deployed()
         with topshelf.store() as store:
-            control = publish.control_of(store)
+            control = publish.control_of(store, barrier.key_of(settings))
             built, challenger = manifests.built(settings, hour), registry.tried(control)
             result = score.run(lake, hour, settings, model, built, control, topshelf.now(), challenger)
         if result.problem:

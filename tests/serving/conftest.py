@@ -27,7 +27,8 @@ from serving.app import create_app
 from serving.auth import make_token
 from serving.follower import Follower
 from serving.metrics import Metrics
-from stores.artefact import ArtefactContent, encode_fragment, write_artefact
+from stores.artefact import encode_fragment, write_artefact
+from stores.artefact_parts import ArtefactContent
 from stores.base import Row, Store
 from stores.control import Control, Generation
 from stores.opening import open_eventlog, open_sessions, open_store
