@@ -7,13 +7,13 @@ each of these methods is a plain function from one record to the next, and whoev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from conf.errors import DataError, PermanentError
 from stores.barrier import Barrier
-from stores.rollout import Challenger, Rollout
+from stores.generation import Generation as Generation
+from stores.rollout import Rollout
 
 KEPT_GENERATIONS = 3
 """Generations that the record describes, and so can go back to: as many as a ring has rows."""
@@ -34,32 +34,6 @@ UNDER_WAY = ("planned", "loading", "loaded", "verified")
 """States of an attempt before its switch, in their order. After it: current, retired, bad; aborted without it."""
 MERGED = ("current", "retired", "bad")
 """States of attempts that were live at some time."""
-
-
-@dataclass(frozen=True)
-class Generation:
-    """A publication that readers may be sent to."""
-
-    number: int
-    artefact_id: str
-    model_version: str
-    hour: str
-    made_at: str
-    """UTC, ISO 8601."""
-    slots: int = 0
-    """Of its catalogue, the highest item_no + 1: what the batch that made its lists knew. 0: not noted."""
-    challenger: Challenger | None = None
-    """Where it has lists of a second model, too."""
-    model_id: str = ""
-    """Empty: not noted."""
-    barred: int = 0
-    """Its artefacts have the entries of the barrier list up to this moment, epoch milliseconds."""
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Generation:
-        """From what `asdict` makes of one."""
-        challenger = fields.get("challenger")
-        return cls(**{**fields, "challenger": Challenger(**challenger) if challenger else None})
 
 
 @dataclass(frozen=True)
