@@ -24,7 +24,8 @@ from jobs.switch import still_held, switch
 from jobs.tables import PUBLISHED, RECOMMENDATIONS
 from stores.artefact import load_artefact
 from stores.base import CHALLENGER, LeaseLost, Store
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.rollout import Challenger
 
 

@@ -22,7 +22,8 @@ from jobs.load import Listener
 from jobs.manifests import Scored
 from stores.artefact import same_but_for_forgotten
 from stores.base import ControlConflict, Store
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 
 EARLIER = "earlier"
 """State of a result that was not published, for readers have a later hour: such as a back-fill's."""

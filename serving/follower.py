@@ -19,7 +19,8 @@ from serving.metrics import Metrics
 from serving.snapshot import Snapshot
 from stores.artefact import Artefact
 from stores.base import Store
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 
 log = logging.getLogger(__name__)
 LAST_CONTROL_FILE = "last-control.json"

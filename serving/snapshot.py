@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from stores.artefact import Artefact
 from stores.base import CHALLENGER, CHAMPION
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 
 
 class Snapshot:

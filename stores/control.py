@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 from conf.errors import DataError, PermanentError
 from stores.barrier import Barrier
-from stores.generation import Generation as Generation
+from stores.generation import Generation
 from stores.rollout import Rollout
 
 KEPT_GENERATIONS = 3

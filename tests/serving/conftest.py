@@ -30,7 +30,8 @@ from serving.metrics import Metrics
 from stores.artefact import encode_fragment, write_artefact
 from stores.artefact_parts import ArtefactContent
 from stores.base import Row, Store
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.opening import open_eventlog, open_sessions, open_store
 from stores.records import ListBody, encode_body, encode_row, pack_vector
 from stores.rollout import Challenger

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from conf.errors import PermanentError
 from stores.barrier import Barrier, hash_of
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 
 KEY = "ab" * 32
 
