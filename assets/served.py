@@ -30,7 +30,7 @@ def served_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "read from the log": result.read,
                 "new": result.new,
                 "damaged segments set aside": list(result.damaged),
-                **contents(lake, SERVED, of_hour(hour)),
+                **contents(lake, SERVED, of_hour(hour), result.in_hour),
             }
         )
 

@@ -62,10 +62,8 @@ def content(**changes) -> ArtefactContent:
         "titles": [f"Film {number}" for number in range(ITEMS)],
         "directors": [None] * ITEMS,
         "fragments": [
-            encode_fragment(
-                f"m{number}", f"Film {number}", thumbnail=None, genres=[genres[primary[number]]], year=2000, rating="PG"
-            )
-            for number in range(ITEMS)
+            encode_fragment(f"m{n}", f"Film {n}", thumbnail=None, genres=[genres[primary[n]]], year=2000, rating="PG")
+            for n in range(ITEMS)
         ],
         "active": np.arange(ITEMS) != 11,
         "maturity": maturity,
