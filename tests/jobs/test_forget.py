@@ -176,6 +176,7 @@ def test_nothing_is_left_of_whom_a_load_and_late_events_race_with(publisher: Pub
     sessions.close()
 
 
+@pytest.mark.soak
 def test_what_was_stopped_is_gone_on_with_and_found_again_by_its_id(lake: Lake, settings: Settings) -> None:
     put(lake, USERS, [{"user_id": user, "maturity_limit": 0} for user in (ANN, "7", "bob")])
     rows = [

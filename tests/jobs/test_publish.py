@@ -110,7 +110,7 @@ def test_a_load_that_lost_rows_is_not_switched_to_and_the_next_one_takes_over(af
             "load",
             lambda *_: Load(written=0, rejected=0, erased=0, bytes=0, units=0.0, throttled=0, seconds=0.0),
         )
-        with pytest.raises(DataError, match="2 rows planned, 0 written and 0 rejected"):
+        with pytest.raises(DataError, match="2 rows planned, 0 written, 0 rejected and 0 erased"):
             publisher(6, {"ann": [2], "bob": [3]})
     control = publisher.store.read_control()
     assert (control.current, control.lease, control.aborted) == (1, None, (2,))
