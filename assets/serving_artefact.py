@@ -29,8 +29,9 @@ def serving_artefact_asset(partitions: Partitions) -> dg.AssetsDefinition:
         registry = Registry(lake, settings)
         model = registry.need_deployed()
         with topshelf.store() as store:
-            challenger = registry.tried(store.read_control())
-        result = job.run(lake, Hour.parse(context.partition_key), settings, model, challenger)
+            control = store.read_control()
+        hour, challenger = Hour.parse(context.partition_key), registry.tried(control)
+        result = job.run(lake, hour, settings, model, challenger, control)
         return dg.MaterializeResult(
             metadata={
                 "artefact": result.artefact_id,

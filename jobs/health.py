@@ -65,9 +65,10 @@ def of_events(lake: Lake, hour: Hour, limits: Health) -> tuple[Check, ...]:
 
 def of_features(lake: Lake, before: int | None, limits: Health) -> Check:
     """DRIFT_CHECK of user_features beside its Delta version `before`; None: there is none to compare with."""
-    if before is None:
+    then = None if before is None else lake.read_past(USER_FEATURES, before)
+    if then is None:
         return Check(DRIFT_CHECK, True, 0.0, limits.max_psi, "there is no table of a day before")
-    now, then = lake.read(USER_FEATURES), lake.read(USER_FEATURES, before)
+    now = lake.read(USER_FEATURES)
     found = {name: _psi(then, now, column) for name, column in _features().items()}
     worst = max(found, key=lambda name: found[name])
     text = ", ".join(f"{name} {value:.3f}" for name, value in found.items())

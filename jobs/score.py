@@ -14,6 +14,8 @@ from pyspark.sql.types import BooleanType
 from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
+from jobs import barrier
+from jobs.barrier import Barred
 from jobs.events import window_start
 from jobs.lake import Lake
 from jobs.ledger import Ledger
@@ -38,6 +40,8 @@ def run(
 ) -> Scored:
     """Score every user active before the end of `hour`, and replace the hour's partition of recommendations.
 
+    Those who were forgotten are none of them.
+
     A list counts as changed when the readers of the store, whose control record is `control`, do not have it, or were
     given it for this very hour: so a re-run leaves the same partition whether or not it was published in between.
     Users whom an earlier attempt had planned without its rows becoming visible are scored, and count as changed, too.
@@ -53,14 +57,15 @@ def run(
         )
     ledger = Ledger(lake, control.store_id)
     ledger.heal(control, now)
+    barred = barrier.load(lake, settings, control)
     left = ledger.left_behind(control)
     versions = lake.versions(ITEMS, USER_FEATURES, POPULARITY, PUBLISHED)
     champion = Variant(CHAMPION, model, built.artefact_id, 0, None)
-    own = _score_variant(lake, hour, settings, champion, control.store_id, left)
+    own = _score_variant(lake, hour, settings, champion, control.store_id, left, barred)
     tried, other = None, Counts(0, 0, 0)
     second = _challenging(challenger, built, control)
     if second is not None:
-        other = _score_variant(lake, hour, settings, second, control.store_id, left)
+        other = _score_variant(lake, hour, settings, second, control.store_id, left, barred)
         tried = Tried(second.model.model_id, second.model.version, second.artefact_id, *other)
     else:
         stale = _of(hour, CHALLENGER)
@@ -125,7 +130,13 @@ def _of(hour: Hour, variant: str) -> Column:
 
 
 def _score_variant(
-    lake: Lake, hour: Hour, settings: Settings, variant: Variant, store_id: str, left: DataFrame | None
+    lake: Lake,
+    hour: Hour,
+    settings: Settings,
+    variant: Variant,
+    store_id: str,
+    left: DataFrame | None,
+    barred: Barred,
 ) -> Counts:
     """Score one variant and replace its partition."""
     touched = None if left is None else left.where(F.col("variant") == variant.name).select("user_id")
@@ -137,7 +148,7 @@ def _score_variant(
         settings.retrieval,
         hour.end.timestamp(),
     )
-    users = _active(lake, hour, settings, lake.read(PUBLISHED), touched)
+    users = barred.without(_active(lake, hour, settings, lake.read(PUBLISHED), touched))
     if variant.rollout is not None:
         users = users.where(F.udf(variant.rollout.prepares, BooleanType())("user_id"))
     lists = score(users, inputs).persist(StorageLevel.DISK_ONLY)
