@@ -7,8 +7,8 @@ from assets.failing import retried
 from assets.metadata import column_schema, publication
 from assets.partitions import Partitions
 from assets.progress import listening
-from assets.resources import REPUBLISH_TAG, Topshelf
-from assets.runs import tag
+from assets.resources import Topshelf
+from assets.runs import republishing, tag
 from conf.hours import Hour
 from jobs import ingest, manifests, publish
 from jobs.gate import GateFailed
@@ -43,7 +43,7 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
                     topshelf.now,
                     listener,
                     watermark=ingest.watermark(settings.eventlog_path, hour),
-                    republish=context.run.tags.get(REPUBLISH_TAG) == "true",
+                    republish=republishing(context),
                 )
             except GateFailed as failed:
                 yield from gate_checks.results(failed.checks)

@@ -26,7 +26,7 @@ class Result:
 
 def run(lake: Lake, hour: Hour, settings: Settings) -> Result:
     """Rank items for every scope as of the end of `hour` and replace the hour's partition."""
-    stats = lake.need(ITEM_FEATURES, "`topshelf run`").join(
+    stats = lake.state(ITEM_FEATURES, hour).join(
         lake.read(ITEMS).where(F.col("status") == "active").select("item_no", "genres", "release_date"),
         on="item_no",
         how="inner",
