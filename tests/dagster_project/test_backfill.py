@@ -62,9 +62,9 @@ class World:
         self.given = Given(home=str(home), overrides=[*SMALL_SPARK, *scored_home.SETTINGS, *OVERRIDES])
         self.settings, self.hours = self.given.settings(), hours
         self.lake = Lake(spark, self.settings.lake_root)
-        made = build(self.settings)
+        made, given = build(self.settings), {"topshelf": self.given}
         self.made = dg.Definitions(
-            made.assets, jobs=made.jobs, resources={"topshelf": self.given}, loggers=made.loggers
+            made.assets, jobs=made.jobs, asset_checks=made.asset_checks, resources=given, loggers=made.loggers
         )
 
     def begin(self):
