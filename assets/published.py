@@ -6,8 +6,8 @@ from assets import gate_checks
 from assets.metadata import column_schema, publication, publications
 from assets.partitions import Partitions
 from assets.progress import listening
-from assets.resources import REPUBLISH_TAG, Topshelf
-from assets.runs import tag
+from assets.resources import Topshelf
+from assets.runs import republishing, tag
 from assets.samples import contents
 from assets.steps import step
 from conf.hours import Hour
@@ -49,7 +49,7 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
                     topshelf.now,
                     listener,
                     watermark=log_state.watermark(settings.eventlog_path, hour),
-                    republish=context.run.tags.get(REPUBLISH_TAG) == "true",
+                    republish=republishing(context),
                 )
             except GateFailed as failed:
                 yield from gate_checks.results(failed.checks)

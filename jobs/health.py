@@ -63,11 +63,11 @@ def of_events(lake: Lake, hour: Hour, limits: Health) -> tuple[Check, ...]:
     )
 
 
-def of_features(lake: Lake, before: int | None, limits: Health) -> Check:
-    """DRIFT_CHECK of user_features beside its Delta version `before`; None: there is none to compare with."""
-    if before is None:
+def of_features(lake: Lake, hour: Hour, before: int | None, limits: Health) -> Check:
+    """DRIFT_CHECK of the hour's user_features beside Delta version `before`; None: there is none to compare with."""
+    if before is None or not lake.readable(USER_FEATURES, before):
         return Check(DRIFT_CHECK, True, 0.0, limits.max_psi, "there is no table of a day before")
-    now, then = lake.read(USER_FEATURES), lake.read(USER_FEATURES, before)
+    now, then = lake.state(USER_FEATURES, hour), lake.read(USER_FEATURES, before)
     found = {name: _psi(then, now, column) for name, column in _features().items()}
     worst = max(found, key=lambda name: found[name])
     text = ", ".join(f"{name} {value:.3f}" for name, value in found.items())

@@ -50,7 +50,8 @@ def run(
     """Publish the recommendations of `hour`; not where readers have a later one, unless `republish` is asked for.
 
     Raises:
-        PermanentError: the hour is the live one, would now come out differently, and `republish` was not asked for.
+        PermanentError: the hour is the live one, would now come out differently, and `republish` was not asked for; or
+            its lists are a back-fill's.
         OverBudget: it would cost more than publish.max_dollars; nothing was written.
         GateFailed: the lists are not fit to be served; the old generation goes on being served.
         ControlConflict, LeaseLost: another publisher, or an operator, has come between.
@@ -75,6 +76,11 @@ def run(
             return Result(None, EARLIER, scored.scored, scored.changed, scored.unchanged)
         _must_be_live(live, hour, plan.make(lake, hour, control, ledger, settings).count(), scored.artefact_id)
         return Result(None, "unchanged", scored.scored, scored.changed, scored.unchanged)
+    if scored.backfill:
+        raise PermanentError(
+            f"the lists of {hour} are a back-fill's, {scored.backfill}, which is not what readers have now: run the "
+            "whole hour again with `topshelf run --republish`, and they are compared with that"
+        )
     # Numbers go on from the ledger's: a new store's first attempt is not the old store's.
     leased = control.begun(max(control.attempts, ledger.last_attempt) + 1)
     try:

@@ -34,13 +34,13 @@ def test_features_that_moved_are_told(world, settings):
     user_features.run(world, HOUR, settings)
     first = world.version(USER_FEATURES)
     limits = settings.health
-    assert health.of_features(world, None, limits).passed
-    assert health.of_features(world, first, limits).value == 0
+    assert health.of_features(world, HOUR, None, limits).passed
+    assert health.of_features(world, HOUR, first, limits).value == 0
     assert world.version(USER_FEATURES) == first
     later = [{"user_id": "cat", "item_id": item, "timestamp": HOUR.start + timedelta(minutes=minute)}
              for minute, item in enumerate(("alien", "dune", "clue"))]  # fmt: skip
     put_events(world, *[{**row, "event_id": f"later{number}"} for number, row in enumerate(later)])
     user_features.run(world, HOUR, settings)
-    moved = health.of_features(world, first, limits)
+    moved = health.of_features(world, HOUR, first, limits)
     assert moved.value > 0
     assert "watches" in moved.text
