@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.resources import Topshelf
 from assets.samples import contents
+from jobs import barrier
 from jobs import ingest as ingest_job
 from jobs.imports.run import run as import_data
 from jobs.tables import ITEMS, USERS
@@ -16,9 +17,10 @@ from stores.opening import open_eventlog_reader
 
 @dg.op(pool="spark", description="Moves what the service logged into the table events.")
 def move_events(context: dg.OpExecutionContext, topshelf: Topshelf) -> None:
-    settings = topshelf.settings()
+    settings, lake = topshelf.settings(), topshelf.lake()
     with closing(open_eventlog_reader(settings)) as reader:
-        result = ingest_job.run(topshelf.lake(), reader, settings.eventlog_path, topshelf.now)
+        barred = barrier.load(lake, settings)
+        result = ingest_job.run(lake, reader, settings.eventlog_path, topshelf.now, barred)
     context.log.info(f"{result.read:,} events in the log, {result.new:,} of them new")
     context.log_event(dg.AssetObservation("events", metadata=asdict(result)))
 

@@ -10,7 +10,7 @@ from assets.resources import Topshelf
 from assets.samples import contents
 from assets.steps import step
 from conf.hours import Hour
-from jobs import health, ingest
+from jobs import barrier, health, ingest
 from jobs.tables import EVENTS
 from stores.opening import open_eventlog_reader
 
@@ -31,7 +31,7 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         settings, lake = topshelf.settings(), topshelf.lake()
         with closing(open_eventlog_reader(settings)) as reader:
-            result = ingest.run(lake, reader, settings.eventlog_path, topshelf.now)
+            result = ingest.run(lake, reader, settings.eventlog_path, topshelf.now, barrier.load(lake, settings))
         hour = Hour.parse(context.partition_key)
         yield from warned(health.of_events(lake, hour, settings.health))
         yield dg.MaterializeResult(
@@ -41,6 +41,7 @@ def events_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "new": result.new,
                 "rejected": result.rejected,
                 "dropped by the log": result.dropped,
+                "of users who were forgotten": result.erased,
                 "watermark": dg.MetadataValue.timestamp(float(result.watermark)),
             },
         )

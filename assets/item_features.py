@@ -24,6 +24,8 @@ def item_features_asset(partitions: Partitions) -> dg.AssetsDefinition:
     def item_features(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake = topshelf.lake()
         result = job.run(lake, Hour.parse(context.partition_key), topshelf.settings())
-        return dg.MaterializeResult(metadata={"cold items": result.cold, **contents(lake, ITEM_FEATURES)})
+        return dg.MaterializeResult(
+            metadata={"cold items": result.cold, **contents(lake, ITEM_FEATURES, count=result.items)}
+        )
 
     return item_features

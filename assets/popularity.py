@@ -29,7 +29,7 @@ def popularity_asset(partitions: Partitions) -> dg.AssetsDefinition:
             metadata={
                 "segments": result.segments,
                 "popularity by rank": popularity_curve(result.global_scores),
-                **contents(lake, POPULARITY, of_hour(hour)),
+                **contents(lake, POPULARITY, of_hour(hour), result.scopes),
             }
         )
 

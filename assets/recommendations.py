@@ -11,7 +11,7 @@ from assets.runs import republishing
 from assets.samples import contents, of_hour
 from assets.steps import step
 from conf.hours import Hour
-from jobs import histograms, manifests, publish, score
+from jobs import barrier, histograms, manifests, publish, score
 from jobs.alerts import Alert
 from jobs.lake import Lake
 from jobs.registry import Registry
@@ -33,7 +33,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
         lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
         republish, built = republishing(context), manifests.built(settings, hour)
         with topshelf.store() as store:
-            control = publish.control_of(store)
+            control = publish.control_of(store, barrier.key_of(settings))
             model, challenger = Registry(lake, settings).of_hour(control, hour, built, republish)
             result = score.run(lake, hour, settings, model, built, control, topshelf.now(), challenger, republish)
         if result.problem:
@@ -46,7 +46,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "users scored": result.scored,
                 "unchanged": result.unchanged,
                 "model": result.model_id,
-                **_now(lake, hour),
+                **_now(lake, hour, result.changed),
                 **({"back-fill": result.backfill} if result.backfill else {}),
                 **({"made without the ranker": result.simpler, "because": result.problem} if result.problem else {}),
                 **({} if result.challenger is None else {"challenger": asdict(result.challenger)}),
@@ -56,7 +56,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
     return recommendations
 
 
-def _now(lake: Lake, hour: Hour) -> dict[str, dg.MetadataValue | int]:
-    """The hour's lists as they are."""
+def _now(lake: Lake, hour: Hour, count: int) -> dict[str, dg.MetadataValue | int]:
+    """The hour's lists as they are, so many."""
     scores = score_histogram(*histograms.scores(lake, hour))
-    return {"scores": scores, **contents(lake, RECOMMENDATIONS, of_hour(hour))}
+    return {"scores": scores, **contents(lake, RECOMMENDATIONS, of_hour(hour), count)}

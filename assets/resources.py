@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
 from conf.loading import load
 from conf.settings import Settings
+from jobs.alone import Share
 from jobs.lake import Lake
 from jobs.spark import spark_session
 from stores.base import Store
@@ -23,6 +26,12 @@ FORCE_TAG = "topshelf/force"
 TERMINAL_TAG = "topshelf/terminal"
 """Run tag: a person waits for it."""
 REPUBLISH_TAG = "topshelf/republish"
+
+
+@lru_cache
+def sharing(home: Path) -> Share:
+    """For the rest of the process, which is a run's: its steps belong together."""
+    return Share(home)
 
 
 class Topshelf(dg.ConfigurableResource[None]):
@@ -37,7 +46,7 @@ class Topshelf(dg.ConfigurableResource[None]):
     def lake(self) -> Lake:
         """The Delta tables; the first call of a process starts its one Spark session."""
         settings = self.settings()
-        return Lake(spark_session(settings), settings.lake_root)
+        return Lake(spark_session(settings), settings.lake_root, sharing(settings.home))
 
     @contextmanager
     def store(self) -> Iterator[Store]:

@@ -6,6 +6,7 @@ from assets.resources import Topshelf
 from assets.samples import contents, of_hour
 from assets.steps import step
 from conf.hours import Hour
+from jobs import barrier
 from jobs import served as job
 from jobs.tables import SERVED
 
@@ -21,15 +22,15 @@ def served_asset(partitions: Partitions) -> dg.AssetsDefinition:
     )
     @step
     def served(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
-        lake, hour = topshelf.lake(), Hour.parse(context.partition_key)
-        result = job.run(lake, hour, topshelf.settings().shown_path)
+        lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
+        result = job.run(lake, hour, settings.shown_path, barrier.load(lake, settings))
         return dg.MaterializeResult(
             metadata={
                 "dropped by the service": result.dropped,
                 "read from the log": result.read,
                 "new": result.new,
                 "damaged segments set aside": list(result.damaged),
-                **contents(lake, SERVED, of_hour(hour)),
+                **contents(lake, SERVED, of_hour(hour), result.in_hour),
             }
         )
 

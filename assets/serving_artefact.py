@@ -32,7 +32,7 @@ def serving_artefact_asset(partitions: Partitions) -> dg.AssetsDefinition:
         with topshelf.store() as store:
             control = store.read_control()
         model, challenger = Registry(lake, settings).of_hour(control, hour, built, republishing(context))
-        result = job.run(lake, hour, settings, model, challenger)
+        result = job.run(lake, hour, settings, model, challenger, control)
         return dg.MaterializeResult(
             metadata={
                 "artefact": result.artefact_id,

@@ -15,7 +15,7 @@ from dagster_pipes import PipesContext
 
 from assets.failing import Body
 from assets.reporting import FAILURE, TAGS, failure, report
-from assets.resources import Topshelf
+from assets.resources import Topshelf, sharing
 from conf.settings import Settings
 from jobs.lake import Lake
 from jobs.spark import spark_session
@@ -34,7 +34,7 @@ class Sent(Topshelf):
 
     def lake(self) -> Lake:
         settings = self.settings()
-        return Lake(spark_session(settings, self.app), settings.lake_root)
+        return Lake(spark_session(settings, self.app), settings.lake_root, sharing(settings.home))
 
 
 @dataclass(frozen=True)

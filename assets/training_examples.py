@@ -31,7 +31,7 @@ def training_examples_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "positives": result.positives,
                 "held out": result.holdout,
                 "events before": dg.MetadataValue.timestamp(cut),
-                **contents(lake, TRAINING_EXAMPLES, F.col("day") == day),
+                **contents(lake, TRAINING_EXAMPLES, F.col("day") == day, result.examples),
             }
         )
 

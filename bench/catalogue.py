@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from conf.vocabulary import EVERYWHERE, NO_ANCHOR, Source
-from stores.artefact import ArtefactContent, encode_fragment, write_artefact
+from stores.artefact import encode_fragment, write_artefact
+from stores.artefact_parts import ArtefactContent
 from stores.base import Row, Store
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.records import MAX_ITEMS, ListBody, encode_body, encode_row, pack_vector, score_byte
 from stores.sessions.base import SessionEvent, Sessions
 

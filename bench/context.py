@@ -58,7 +58,8 @@ from serving.snapshot import Snapshot
 from serving.visit import begin
 from sim.world import make_world
 from stores.artefact import Artefact, load_artefact, write_artefact
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.records import MAX_MATURITY, UNKNOWN_SEGMENT, ListBody, pack_vector, score_byte
 
 END = datetime(2025, 6, 2, tzinfo=UTC)

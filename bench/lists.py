@@ -13,7 +13,8 @@ from pyspark.sql.types import StructType
 
 from conf.vocabulary import EVERYWHERE, NO_ANCHOR
 from jobs.tables import RECOMMENDATIONS
-from stores.artefact import ArtefactContent, encode_fragment, write_artefact
+from stores.artefact import encode_fragment, write_artefact
+from stores.artefact_parts import ArtefactContent
 from stores.records import MAX_ITEMS, ListBody, body_hash, encode_body, pack_vector, score_byte
 
 ITEMS = 4999

@@ -26,8 +26,9 @@ from bench.million import parts, publish_many
 from bench.worlds import World, workshop, world
 from jobs.rollback import roll_back
 from stores.base import PATIENT, RING, ROW_OVERHEAD, Store
-from stores.control import Control, Generation
+from stores.control import Control
 from stores.dynamodb_client import DynamoClient
+from stores.generation import Generation
 from stores.records import encode_row
 
 STORES = ("embedded", "dynamodb", "scylla")

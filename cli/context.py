@@ -70,10 +70,12 @@ class Context:
 
     @cached_property
     def _lake(self) -> Lake:
+        from jobs.alone import Share
         from jobs.lake import Lake
         from jobs.spark import spark_session
 
-        return Lake(spark_session(self.settings), self.settings.lake_root)
+        share = Share(self.settings.home)
+        return Lake(spark_session(self.settings), self.settings.lake_root, share)
 
     def lake(self) -> Lake:
         """The Delta tables. The first call starts Spark (some seconds)."""

@@ -29,6 +29,7 @@ COMMANDS = {
     "generations": ("cli.commands.generations:generations", "Show every publication and how it stands."),
     "rollback": ("cli.commands.generations:rollback", "Send readers back to an earlier generation."),
     "takedown": ("cli.commands.takedown:takedown", "Take items out of every answer, at once."),
+    "forget": ("cli.commands.forget:forget", "Forget people, in every place, with proof."),
     "rollout": ("cli.commands.rollout:rollout", "See and drive how a new model comes to users."),
     "lift": ("cli.commands.rollout:lift", "Tell how much more users do with their lists."),
     "rules": ("cli.commands.rules:rules", "Check rules, and see what a change of them would do."),

@@ -19,6 +19,7 @@ from conf.rules import Rules
 from jobs.scan import readable
 from jobs.tables import (
     EVENTS,
+    FORGOTTEN,
     IMPORTS,
     ITEMS,
     PUBLICATIONS,
@@ -247,6 +248,8 @@ def writes(table: Table) -> str:
         return "`topshelf import DIR` writes it when it meets a row that it cannot take"
     if table is REJECTED_EVENTS:
         return "`topshelf run`, `topshelf ingest` and `topshelf stream` write it when they meet such a record"
+    if table is FORGOTTEN:
+        return "`topshelf forget` writes it"
     if table.name in IMPORTED:
         return "`topshelf import DIR` writes it"
     return "`topshelf run` writes it"

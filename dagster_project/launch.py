@@ -17,6 +17,7 @@ from conf.settings import Settings
 from dagster_project.build import DAILY, HOURLY, build
 from dagster_project.launcher import PROCESS_TAG, process_tag
 from jobs import manifests, train
+from jobs.alone import Share
 from jobs.lake import Lake
 from jobs.registry import Registry
 from jobs.spark import spark_session
@@ -97,7 +98,7 @@ def run_hour(
     with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         started = time.perf_counter()
         report("starting Spark")
-        lake = Lake(spark_session(_beside(settings)), settings.lake_root)
+        lake = Lake(spark_session(_beside(settings)), settings.lake_root, Share(settings.home))
         summary.steps.append(("start Spark", time.perf_counter() - started))
         registry = Registry(lake, settings)
         newest = next((model for model in registry.models() if model.intact()), None)

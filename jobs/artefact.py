@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
 from conf.vocabulary import NO_GENRE
+from jobs import barrier
 from jobs.catalogue import catalogue
 from jobs.lake import Lake
 from jobs.manifests import Built, BuiltOther, built_before, encoded_folder, save
@@ -30,14 +32,13 @@ from models.encoding import EncodedItems
 from models.modelfiles import Model, encode_items, load_usable
 from models.similar import similar_items
 from stores.artefact import (
-    MAX_GENRES,
-    MAX_REGIONS,
-    ArtefactContent,
     encode_fragment,
     extend_names,
     licence_bits,
     write_artefact,
 )
+from stores.artefact_parts import MAX_GENRES, MAX_REGIONS, ArtefactContent
+from stores.control import Control
 from stores.records import DIM
 from stores.search import SearchDocument
 
@@ -46,9 +47,17 @@ SIMILAR = 50
 """Similar items kept for each item."""
 
 
-def run(lake: Lake, hour: Hour, settings: Settings, model: Deployed, challenger: Deployed | None = None) -> Built:
+def run(
+    lake: Lake,
+    hour: Hour,
+    settings: Settings,
+    model: Deployed,
+    challenger: Deployed | None = None,
+    control: Control | None = None,
+) -> Built:
     """Encode the catalogue with `model`, and write the artefact and the item_embeddings table.
 
+    control: the store's record, whose barrier list the artefact takes over.
     challenger: a model that is being tried, which gets an artefact of its own. What is wrong with it costs nobody else
     anything, and is in the result. A ranker of `model` that cannot be used is replaced, and the result says so.
 
@@ -57,6 +66,9 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Deployed, challenger:
             in another part than its ranker.
     """
     items, popular, before = catalogue(lake), _popular(lake, hour), built_before(settings, hour)
+    if control is not None:
+        barrier.settle(lake, settings, control)
+    barred = barrier.load(lake, settings, control)
 
     def write(each: Deployed) -> tuple[str, EncodedItems, ArtefactContent, str]:
         loaded, problem = load_usable(each.folder)
@@ -67,7 +79,11 @@ def run(lake: Lake, hour: Hour, settings: Settings, model: Deployed, challenger:
                 f"{each.version} gives {len(lost):,} items vectors that are no numbers, the first of them "
                 f"{items['item_id'][int(lost[0])]}: take it back with `topshelf rollout abort`, or train again"
             )
-        content = artefact_content(items, popular, loaded, encoded, before, each.version, str(hour))
+        content = replace(
+            artefact_content(items, popular, loaded, encoded, before, each.version, str(hour)),
+            forgotten=barred.hashes,
+            forgotten_upto=barred.upto,
+        )
         artefact_id = write_artefact(settings.artefacts_path, content)
         _save_encoded(encoded, encoded_folder(settings, artefact_id))
         return artefact_id, encoded, content, problem
@@ -124,6 +140,7 @@ def artefact_content(
     named = sorted(scope.removeprefix(SEGMENT) for scope in popular if scope.startswith(SEGMENT))
     regions = _regions(rows)
     active = np.array([row["status"] == "active" for row in rows], bool)
+    context: dict[str, Any] = model.context()
     similar, similar_score = similar_items(encoded.vectors, active, model.item_item.near, SIMILAR)
     return ArtefactContent(
         item_ids=[row["item_id"] for row in rows],
@@ -153,7 +170,7 @@ def artefact_content(
         context_items=np.ascontiguousarray(encoded.context, np.float32),
         context_pages=model.context_pages,
         context_regions=model.context_regions,
-        **model.context(),
+        **context,
         similar=similar,
         similar_score=similar_score,
         popular=popular,

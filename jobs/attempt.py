@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from conf.errors import DataError, TopshelfError
 from conf.hours import Hour
 from conf.settings import Settings
-from jobs import cost, gate, plan
+from jobs import barrier, cost, gate, plan
 from jobs.gate import Check, GateFailed
 from jobs.lake import Lake
 from jobs.ledger import Ledger, first_entry
@@ -24,7 +24,8 @@ from jobs.switch import still_held, switch
 from jobs.tables import PUBLISHED, RECOMMENDATIONS
 from stores.artefact import load_artefact
 from stores.base import CHALLENGER, LeaseLost, Store
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.rollout import Challenger
 
 
@@ -32,7 +33,7 @@ from stores.rollout import Challenger
 class Result:
     """What a publication did. generation is None where there was nothing to publish.
 
-    scored = changed + unchanged; planned = written + rejected.
+    scored = changed + unchanged; planned = written + rejected + erased.
     """
 
     generation: int | None
@@ -44,6 +45,8 @@ class Result:
     planned: int = 0
     written: int = 0
     rejected: int = 0
+    erased: int = 0
+    """Rows left out, for their users were forgotten since the plan was made."""
     bytes: int = 0
     units: float = 0
     throttled: int = 0
@@ -73,6 +76,7 @@ class Attempt:
     before: Control
     leased: Control
     compared: int = 0
+    erased: int = 0
     left_out: str = ""
     """Why the challenger's lists are not part of it."""
     checks: tuple[Check, ...] = ()
@@ -86,15 +90,17 @@ class Attempt:
     def prepare(self) -> Control:
         """Plan, check, load and verify, then switch. Returns the control record after the switch."""
         counts = self._plan()
+        artefact = load_artefact(self.settings.artefacts_path, self.scored.artefact_id, verify=False)
         made = Generation(
             self.number,
             self.scored.artefact_id,
             self.scored.model_version,
             str(self.hour),
             self.now().isoformat(),
-            slots=len(load_artefact(self.settings.artefacts_path, self.scored.artefact_id, verify=False)),
+            slots=len(artefact),
             challenger=self._challenger(),
             model_id=self.scored.model_id,
+            barred=artefact.forgotten_upto,
         )
         unchanged = self.scored.scored - (counts.planned - counts.carried)
         done = load(self.lake, self.settings, self.number, self.watermark, counts.planned, unchanged, self.listener)
@@ -126,7 +132,8 @@ class Attempt:
         kept = {generation.artefact_id for generation in after.live} | others
         remove_unused(self.settings, kept | built_from(self.settings, self.hour))
         shown = {name: self.entry[name] for name in Result.__dataclass_fields__ if name in self.entry}
-        return Result(**{**shown, "compared": self.compared, "checks": self.checks, "left_out": self.left_out})
+        mine = {"compared": self.compared, "checks": self.checks, "left_out": self.left_out, "erased": self.erased}
+        return Result(**{**shown, **mine})
 
     def _plan(self) -> plan.Counts:
         """Write the plan down, then refuse it before its first row is loaded, if it is to be refused."""
@@ -185,7 +192,8 @@ class Attempt:
         return plan.leave_out(self.lake, self.number, CHALLENGER)
 
     def _account(self, counts: plan.Counts, done: Load) -> None:
-        """Raises DataError unless every planned row was written or refused; GateFailed when too many were refused."""
+        """Raises DataError unless every planned row was written, refused or erased; GateFailed when too many were
+        refused."""
         self.entry |= {
             "written": done.written,
             "rejected": done.rejected,
@@ -198,13 +206,18 @@ class Attempt:
         charged = f", {done.units:,.0f} write units, ${self.entry['dollars']:,.4f}" if done.units else ""
         self.listener.say(
             f"generation {self.number}: {done.written:,} rows written, {done.rejected:,} rejected, "
-            f"{done.bytes / 1e6:,.1f} MB{charged}, in {done.seconds:.1f} s"
+            + (f"{done.erased:,} of users who were forgotten left out, " if done.erased else "")
+            + f"{done.bytes / 1e6:,.1f} MB{charged}, in {done.seconds:.1f} s"
         )
-        if counts.planned != done.written + done.rejected:
+        if counts.planned != done.written + done.rejected + done.erased:
             raise DataError(
-                f"generation {self.number}: {counts.planned} rows planned, {done.written} written and "
-                f"{done.rejected} rejected"
+                f"generation {self.number}: {counts.planned} rows planned, {done.written} written, "
+                f"{done.rejected} rejected and {done.erased} erased"
             )
+        self.erased = done.erased
+        if done.erased:
+            self.entry["manifest"] = json.dumps({**json.loads(self.entry["manifest"]), "erased": done.erased})
+            plan.forget(self.lake, self.number, barrier.load(self.lake, self.settings, self.store.read_control()))
         self._judge((*self.checks, gate.refused(done.rejected, counts.planned, self.settings.gate)))
         self._note("loaded")
 

@@ -260,7 +260,7 @@ def _sums(batch: pa.RecordBatch, artefact: Artefact, now: float, short: int) -> 
             f"item {_item(artefact, new.item_no[place])} for user {users[int(owner[place])].as_py()}"
             for place in wrong[:EXAMPLES]
         ],
-        "brief": [users[int(user)].as_py() for user in np.flatnonzero(new.lengths < short)[:EXAMPLES]],
+        "brief": [f"user {users[int(user)].as_py()}" for user in np.flatnonzero(new.lengths < short)[:EXAMPLES]],
     }
     return pa.RecordBatch.from_pylist([row], _SUMS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +12,13 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from conf.hours import Hour
+from jobs.barrier import NOBODY, Barred
 from jobs.event_commits import commit
 from jobs.event_rows import Malformed, parse
 from jobs.lake import Lake
 from jobs.log_state import LogState, alone
 from jobs.tables import EVENTS, REJECTED_EVENTS
-from stores.eventlog.framing import read, sealed_and_open_segments
+from stores.eventlog.framing import Segment, read, sealed_and_open_segments
 from stores.eventlog.reading import Batch, EventLogReader, Record
 
 EVENTS_A_COMMIT = 200_000
@@ -27,7 +28,7 @@ EVENTS_A_COMMIT = 200_000
 @dataclass(frozen=True)
 class Result:
     read: int
-    """Events found in the log."""
+    """Events found in the log, with records that were left out."""
     new: int
     """Those of them that the table did not have."""
     rejected: int
@@ -36,9 +37,13 @@ class Result:
     """Records that the log had dropped before they were read."""
     watermark: int
     """Epoch seconds: every event logged before is in the table."""
+    erased: int = 0
+    """Records that were left out, for their users were forgotten."""
 
 
-def run(lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], datetime]) -> Result:
+def run(
+    lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], datetime], barred: Barred = NOBODY
+) -> Result:
     """Drain the log; one pass at a time, a second one waits.
 
     Events are stamped with the time at which the pass begins, so what is drained after an hour has ended belongs to a
@@ -46,18 +51,20 @@ def run(lake: Lake, reader: EventLogReader, folder: Path, clock: Callable[[], da
     the commit, so a crash in between repeats some events and loses none.
 
     folder: where the positions are kept.
+    barred: users of whom nothing is taken.
     """
     with alone(folder) as state:
         now = clock()
-        found = new = rejected = dropped = 0
+        found = new = rejected = dropped = erased = 0
         for batch in _joined(reader.read(state.offsets)):
-            events, malformed = _judged(batch.records, now)
-            found, rejected = found + len(events), rejected + len(malformed)
-            dropped += batch.dropped
+            events, malformed = _judged(batch.records, now, barred)
+            left_out = len(batch.records) - len(events) - len(malformed)
+            found, rejected = found + len(events) + left_out, rejected + len(malformed)
+            dropped, erased = dropped + batch.dropped, erased + left_out
             new += _commit(lake, folder, state, events, malformed, batch.positions)
         state.note_pass(now.timestamp(), reader.skew_seconds)
         state.save(folder)
-        return Result(found, new, rejected, dropped, int(now.timestamp() - state.skew))
+        return Result(found, new, rejected, dropped, int(now.timestamp() - state.skew), erased)
 
 
 def waiting(reader: EventLogReader, folder: Path) -> bool:
@@ -73,11 +80,21 @@ def drop_ingested(folder: Path, before: datetime) -> int:
     Raises:
         DataError: a segment is damaged; it stays.
     """
+    return _drop(folder, lambda segment: segment.path.stat().st_mtime < before.timestamp())
+
+
+def drop_segments(folder: Path, names: Collection[str]) -> int:
+    """As `drop_ingested`, of these segments, however new they are."""
+    return _drop(folder, lambda segment: segment.name in names)
+
+
+def _drop(folder: Path, wanted: Callable[[Segment], bool]) -> int:
     gone = []
     with alone(folder) as state:
         for segment in sealed_and_open_segments(folder):
-            old = segment.sealed and segment.path.stat().st_mtime < before.timestamp()
-            if old and segment.name in state.offsets and not read(segment, state.offsets[segment.name])[0]:
+            if not (segment.sealed and segment.name in state.offsets and wanted(segment)):
+                continue
+            if not read(segment, state.offsets[segment.name])[0]:
                 gone.append(segment)
         # Forgotten first: a place kept of a segment that is gone would be taken for one in the next of its name, and
         # what stands before it there would never be read. Read once more, events are known by their event_id.
@@ -110,13 +127,19 @@ def _joined(batches: Iterator[Batch]) -> Iterator[Batch]:
         yield Batch(records, positions, dropped)
 
 
-def _judged(records: Sequence[Record], now: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of events, and of rejected_events."""
+def _judged(
+    records: Sequence[Record], now: datetime, barred: Barred
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of events, and of rejected_events; none of users who were forgotten."""
     events, malformed = [], []
     for record in records:
         try:
-            events.append(parse(record.value, now))
+            event = parse(record.value, now)
+            if not barred.bars(event["user_id"]):
+                events.append(event)
         except Malformed as error:
+            if barred.names_in(record.value):
+                continue
             malformed.append(
                 {
                     "part": record.part,

@@ -17,6 +17,7 @@ from pyspark.sql.types import StructField, StructType
 
 from conf.errors import DataError
 from conf.hours import Hour
+from jobs.alone import Share
 from jobs.tables import Table
 
 KEPT_FILES, KEPT_LOG = "delta.deletedFileRetentionDuration", "delta.logRetentionDuration"
@@ -41,8 +42,10 @@ class Numbered:
 class Lake:
     """The Delta tables below one root folder (local or s3a://)."""
 
-    def __init__(self, spark: SparkSession, root: str) -> None:
+    def __init__(self, spark: SparkSession, root: str, share: Share | None = None) -> None:
+        """share: kept with the lake, so that no erasure comes between."""
         self.spark = spark
+        self._share = share
         self.root = root.rstrip("/")
 
     def path(self, table: Table) -> str:
@@ -74,6 +77,13 @@ class Lake:
         if version is not None:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(table)).select(*table.columns)
+
+    def read_past(self, table: Table, version: int) -> DataFrame | None:
+        """The table as it was; None: its history does not go back so far, for an erasure or upkeep has ended it."""
+        try:
+            return self.read(table, version)
+        except AnalysisException:
+            return None
 
     def need(self, table: Table, made_by: str) -> DataFrame:
         """The table, which must exist.

@@ -7,11 +7,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from conf.errors import DataError
 from conf.hours import Hour
 from jobs.lake import Lake
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED
@@ -64,8 +62,6 @@ class Ledger:
         the switch for failed. A list of a generation that readers do not see any more is replaced, in published, by
         the one that they see instead.
 
-        Raises:
-            DataError: the Delta version that holds those earlier lists is gone.
         """
         live = self.entries.get(control.current)
         if live is not None and live["state"] not in MERGED:
@@ -133,7 +129,8 @@ class Ledger:
         """Put rows of published that readers no longer see back to those they do see, out of Delta's older versions.
 
         A row goes back to what stood there before its generation was merged; where that is hidden too, further back.
-        A user who had no list then has none now.
+        A user who had no list then has none now. Nor has, here alone, one whose earlier list stood in a version that
+        ended with an erasure: the next plan asks the store where that list lies (`plan.make`).
         """
         gone = [
             number
@@ -150,21 +147,13 @@ class Ledger:
             if left.isEmpty():
                 return
             version = self.entries[number]["base_version"]
-            if version is not None:
-                before = self._at(version, number).where(mine & ~F.col("generation").isin(gone))
+            earlier = None if version is None else self._lake.read_past(PUBLISHED, version)
+            if earlier is not None:
+                before = earlier.where(mine & ~F.col("generation").isin(gone))
                 self._lake.upsert(PUBLISHED, before.join(left, on=KEY, how="left_semi"))
                 left = left.join(before.select(*KEY), on=KEY, how="left_anti").persist()
         if not left.isEmpty():
             self._lake.remove(PUBLISHED, left)
-
-    def _at(self, version: int, generation: int) -> DataFrame:
-        try:
-            return self._lake.read(PUBLISHED, version)
-        except AnalysisException as error:
-            raise DataError(
-                f"version {version} of the table published, which holds the lists from before generation {generation}, "
-                "is gone: name a new, empty store and publish everything with `topshelf run --republish`"
-            ) from error
 
 
 def past(lake: Lake, most: int) -> list[Entry]:

@@ -28,7 +28,7 @@ REPORT_SECONDS = 1.0
 _REPORT = pa.schema(
     [
         *((name, pa.string()) for name in ("user_id", "variant", "reason")),
-        *((name, pa.int64()) for name in ("written", "bytes", "throttled", "rejected")),
+        *((name, pa.int64()) for name in ("written", "bytes", "throttled", "rejected", "erased")),
         ("units", pa.float64()),
     ]
 )
@@ -73,6 +73,8 @@ class Load:
 
     written: int
     rejected: int
+    erased: int
+    """Rows left out, for their users were forgotten since the plan was made."""
     bytes: int
     units: float
     throttled: int
@@ -89,6 +91,7 @@ def load(
     listener: Listener,
 ) -> Load:
     """Write the plan of `attempt`; rows that the store refuses go to the table publication_rejects, out of the plan.
+    The rows of users who are forgotten meanwhile go out of it, too.
 
     The write budget of publish.* is shared by all tasks that run at once.
 
@@ -108,7 +111,7 @@ def load(
         with _Watch(context, counters, attempt, lambda: listener.progress(counters.progress(planned, unchanged))):
             totals = reports.agg(
                 *(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in
-                  ("written", "rejected", "bytes", "units", "throttled"))
+                  ("written", "rejected", "erased", "bytes", "units", "throttled"))
             ).first()  # fmt: skip
         assert totals is not None  # an aggregate without groups has one row
         done = Load(**{**totals.asDict(), "seconds": time.monotonic() - started})
@@ -158,7 +161,7 @@ def _rows(batches: Iterator[pa.RecordBatch], attempt: int, watermark: int) -> It
 
 def _report(done: WriteReport) -> pa.RecordBatch:
     sums = {"written": done.written, "bytes": done.bytes, "units": done.units, "throttled": done.throttled}
-    rows: list[dict[str, Any]] = [{**sums, "rejected": len(done.rejected)}]
+    rows: list[dict[str, Any]] = [{**sums, "rejected": len(done.rejected), "erased": done.erased}]
     nothing = dict.fromkeys(rows[0], 0)
     rows += [
         {"user_id": refused.user_id, "variant": VARIANTS[refused.variant], "reason": refused.reason, **nothing}

@@ -78,7 +78,7 @@ class Scored:
     problem: str = ""
     """Why there are any; empty: there are none."""
     control: str = ""
-    """The store's control record that the lists were made by, without what was taken down; empty: not noted."""
+    """What the store's control record had of generations and rollout when the lists were made; empty: not noted."""
     hidden: tuple[int, ...] = ()
     """Attempts whose plans readers did not see and nobody had taken over."""
     backfill: str = ""

@@ -1,7 +1,8 @@
 """What a publication sets out to write: worked out in Delta, never by reading the store.
 
 One exception: where published is not about the store as it stands (it was put back, or another lake wrote to it), the
-store is asked where each user's live list lies, so that no list is overwritten that readers still need.
+store is asked where each user's live list lies, so that no list is overwritten that readers still need. So it is of
+users whom a hidden attempt had touched, once an erasure has ended the history of published.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pyspark.sql.types import IntegerType, StructField, StructType
 
 from conf.hours import Hour
 from conf.settings import Settings
+from jobs import barrier
+from jobs.barrier import Barred
 from jobs.cost import ROW_BYTES, UNIT_BYTES
 from jobs.lake import Lake
 from jobs.ledger import KEY, Ledger
@@ -53,7 +56,8 @@ def make(lake: Lake, hour: Hour, control: Control, ledger: Ledger, settings: Set
     - lists that such an attempt had planned for users who were not scored in this hour;
     - to a store other than the one that `published` describes: everybody's.
 
-    Each goes to the next place of the user's ring, which never holds the list that readers see.
+    Each goes to the next place of the user's ring, which never holds the list that readers see. Users who were
+    forgotten get no row.
     """
     ours = ledger.describes(control)
     published = lake.read(PUBLISHED)
@@ -77,11 +81,17 @@ def make(lake: Lake, hour: Hour, control: Control, ledger: Ledger, settings: Set
         wanted = wanted.unionByName(_without(aborted.withColumn("why", F.lit(CARRIED)), wanted))
         touched = left.select(*KEY, F.lit(True).alias("touched"))
         wanted = wanted.join(touched, on=KEY, how="left").withColumn("again", F.coalesce("touched", F.lit(False)))
-    wanted = wanted.join(old, on=KEY, how="left")
+    barred = barrier.load(lake, settings, control)
+    wanted = barred.without(wanted).join(old, on=KEY, how="left")
     wanted = wanted.where(~F.col("hash").eqNullSafe(F.col("old_hash")) | F.col("again"))
     if ours or control.attempts == 0:
         place = F.when(F.col("old_place").isNull(), 0).otherwise((F.col("old_place") + 1) % RING)
         placed = wanted.withColumn("ring_position", place)
+        if left is not None and barred:
+            # After an erasure the ledger may not have found the list that readers went back to.
+            unsure = F.col("old_place").isNull() & F.col("again")
+            looked = _placed_by_looking(wanted.where(unsure), control, settings)
+            placed = placed.where(~unsure).unionByName(looked)
     else:
         placed = _placed_by_looking(wanted, control, settings)
     return placed.select(
@@ -100,6 +110,12 @@ def leave_out(lake: Lake, attempt: int, variant: str) -> Counts:
     """Take the lists of a variant out of a plan that nothing was loaded of yet."""
     lake.delete(PLANS, (F.col("generation") == attempt) & (F.col("variant") == variant))
     return count(lake, attempt)
+
+
+def forget(lake: Lake, attempt: int, barred: Barred) -> None:
+    """Take the rows of users who were forgotten out of a plan."""
+    rows = lake.read(PLANS).where(F.col("generation") == attempt)
+    lake.replace(PLANS, barred.without(rows), {"generation": attempt})
 
 
 def count(lake: Lake, attempt: int) -> Counts:

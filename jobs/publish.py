@@ -14,24 +14,29 @@ from datetime import datetime
 from conf.errors import PermanentError
 from conf.hours import Hour
 from conf.settings import Settings
-from jobs import plan
+from jobs import barrier, plan
 from jobs.attempt import Attempt, Result
 from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.load import Listener
 from jobs.manifests import Scored
+from stores.artefact import same_but_for_forgotten
 from stores.base import ControlConflict, Store
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 
 EARLIER = "earlier"
 """State of a result that was not published, for readers have a later hour: such as a back-fill's."""
 
 
-def control_of(store: Store) -> Control:
-    """The store's control record, begun where there is none: from then on the store has an id of its own."""
+def control_of(store: Store, key: str | None = None) -> Control:
+    """The store's control record, begun where there is none: from then on the store has an id of its own.
+
+    key: of the barrier list, where an earlier store had one (`barrier.key_of`).
+    """
     control = store.read_control()
     if control is None:
-        control = Control.first(uuid.uuid4().hex)
+        control = Control.first(uuid.uuid4().hex, key)
         store.swap_control(None, control)
     return control
 
@@ -57,7 +62,7 @@ def run(
         ControlConflict, LeaseLost: another publisher, or an operator, has come between.
         DataError: what was loaded is not what was planned; the old generation goes on being served.
     """
-    control = control_of(store)
+    control = control_of(store, barrier.key_of(settings))
     ledger = Ledger(lake, control.store_id)
     if not ledger.describes(control) and not republish:
         raise PermanentError(
@@ -74,7 +79,9 @@ def run(
                 "a later hour; --republish would take them back"
             )
             return Result(None, EARLIER, scored.scored, scored.changed, scored.unchanged)
-        _must_be_live(live, hour, plan.make(lake, hour, control, ledger, settings).count(), scored.artefact_id)
+        planned = plan.make(lake, hour, control, ledger, settings).count()
+        same = same_but_for_forgotten(settings.artefacts_path, live.artefact_id, scored.artefact_id)
+        _must_be_live(live, hour, planned, same)
         return Result(None, "unchanged", scored.scored, scored.changed, scored.unchanged)
     if scored.backfill:
         raise PermanentError(
@@ -98,9 +105,9 @@ def run(
     return attempt.finish(after)
 
 
-def _must_be_live(live: Generation, hour: Hour, planned: int, artefact_id: str) -> None:
+def _must_be_live(live: Generation, hour: Hour, planned: int, same_artefact: bool) -> None:
     """Raises PermanentError when publishing the hour would change what readers have of it."""
-    if planned or live.artefact_id != artefact_id:
+    if planned or not same_artefact:
         raise PermanentError(
             f"hour {hour} is already served by generation {live.number}, and {planned} lists or the catalogue now "
             "come out differently: publish them on purpose with --republish"

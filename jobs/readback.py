@@ -62,7 +62,7 @@ def _compared(plan: DataFrame, settings: Settings, after: Control) -> list[Row]:
 
 
 def _differing(store: Store, rows: Iterable[Row], after: Control) -> list[str]:
-    """Users whose list is not the planned one."""
+    """Users whose list is not the planned one, and who were not forgotten meanwhile."""
     left = list(rows)
     for attempt in range(TRIES):
         if attempt:
@@ -70,7 +70,8 @@ def _differing(store: Store, rows: Iterable[Row], after: Control) -> list[str]:
         left = [row for row in left if not _is_there(store, row, after)]
         if not left:
             break
-    return [row["user_id"] for row in left]
+    control = store.read_control() if left else None
+    return [row["user_id"] for row in left if control is None or not control.bars(row["user_id"])]
 
 
 def _is_there(store: Store, row: Row, after: Control) -> bool:

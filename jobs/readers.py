@@ -32,7 +32,7 @@ class Readers:
     hidden: tuple[int, ...]
     versions: dict[str, int | None]
     note: str = ""
-    """The record as the hour's manifest keeps it; empty: it is not that of its scoring in time."""
+    """The record as the hour's manifest is to keep it; empty: what it was then is not known."""
     backfill: str = ""
     """Of an hour that is earlier than what readers have: as of what its lists are compared; empty: it is not."""
 
@@ -42,7 +42,10 @@ def present(lake: Lake, control: Control, now: datetime) -> Readers:
     ledger = Ledger(lake, control.store_id)
     ledger.heal(control, now)
     versions = lake.versions(PUBLISHED, PLANS)
-    return Readers(control, lake.read(PUBLISHED), ledger.left_behind(control), tuple(ledger.hidden(control)), versions)
+    hidden = tuple(ledger.hidden(control))
+    # Who was forgotten is nothing to keep in a file of an hour, and the rest is no matter of its lists.
+    note = replace(control, barrier=None, trending=None, takedowns=()).to_json()
+    return Readers(control, lake.read(PUBLISHED), ledger.left_behind(control), hidden, versions, note)
 
 
 def past(lake: Lake, hour: Hour, settings: Settings, control: Control) -> Readers:

@@ -14,6 +14,8 @@ from pyspark.sql.types import BooleanType
 from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
+from jobs import barrier
+from jobs.barrier import Barred
 from jobs.events import window_start
 from jobs.lake import Lake
 from jobs.list_scoring import LIST_COLUMNS, Inputs, score
@@ -39,6 +41,8 @@ def run(
 ) -> Scored:
     """Score every user active before the end of `hour`, and replace the hour's partition of recommendations.
 
+    Those who were forgotten are none of them.
+
     A list counts as changed when the readers of the store, whose control record is `control`, do not have it, or were
     given it for this very hour: so a re-run leaves the same partition whether or not it was published in between.
     Where readers have a later hour it counts what they had when this one was scored in time (`jobs.readers.past`), for
@@ -54,6 +58,7 @@ def run(
             f"the artefact of {hour} was made with model {built.model_id}, deployed is {model.model_id}: "
             "run that hour's `serving_artefact` first"
         )
+    barred = barrier.load(lake, settings, control)
     if has_later(control, hour) and not republish:
         readers = past(lake, hour, settings, control)
     else:
@@ -64,11 +69,11 @@ def run(
         **readers.versions,
     }
     champion = Variant(CHAMPION, model, built.artefact_id, 0, None)
-    own = _score_variant(lake, hour, settings, champion, readers)
+    own = _score_variant(lake, hour, settings, champion, readers, barred)
     tried, other = None, Counts(0, 0, 0)
     second = _challenging(challenger, built, readers.control)
     if second is not None:
-        other = _score_variant(lake, hour, settings, second, readers)
+        other = _score_variant(lake, hour, settings, second, readers, barred)
         tried = Tried(second.model.model_id, second.model.version, second.artefact_id, *other)
     else:
         stale = _of(hour, CHALLENGER)
@@ -135,7 +140,9 @@ def _of(hour: Hour, variant: str) -> Column:
     return (F.col("date") == hour.date) & (F.col("hour") == hour.start.hour) & (F.col("variant") == variant)
 
 
-def _score_variant(lake: Lake, hour: Hour, settings: Settings, variant: Variant, readers: Readers) -> Counts:
+def _score_variant(
+    lake: Lake, hour: Hour, settings: Settings, variant: Variant, readers: Readers, barred: Barred
+) -> Counts:
     """Score one variant and replace its partition."""
     left = readers.left
     touched = None if left is None else left.where(F.col("variant") == variant.name).select("user_id")
@@ -147,7 +154,7 @@ def _score_variant(lake: Lake, hour: Hour, settings: Settings, variant: Variant,
         settings.retrieval,
         hour.end.timestamp(),
     )
-    users = _active(lake, hour, settings, readers.published, touched)
+    users = barred.without(_active(lake, hour, settings, readers.published, touched))
     if variant.rollout is not None:
         users = users.where(F.udf(variant.rollout.prepares, BooleanType())("user_id"))
     lists = score(users, inputs).persist(StorageLevel.DISK_ONLY)

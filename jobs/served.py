@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from conf.errors import DataError
 from conf.hours import Hour
+from jobs.barrier import NOBODY, Barred
 from jobs.lake import Lake, write_json
 from jobs.tables import SERVED
 from stores.eventlog.framing import read, sealed_and_open_segments
@@ -46,18 +47,27 @@ class _Part:
     finished: list[Path]
 
 
-def run(lake: Lake, hour: Hour, folder: Path) -> Result:
+def run(lake: Lake, hour: Hour, folder: Path, barred: Barred = NOBODY) -> Result:
     """Drain the log below `folder`, then count what `hour` holds.
 
     A page belongs to the hour in which it was shown, whenever it arrives. Positions are saved after the commit, so a
     crash in between reads some pages again, and what the table has is left out. Finished segments are removed then.
+
+    barred: users whose pages become nobody's.
     """
+    found, new, damaged = drain(lake, folder, barred)
+    return Result(found, new, tuple(damaged), *_held(lake, hour))
+
+
+def drain(lake: Lake, folder: Path, barred: Barred = NOBODY) -> tuple[int, int, list[str]]:
+    """As `run`, but for the counting. Returns pages found, those that are new, and what is wrong with segments."""
     found = new = 0
     damaged: list[str] = []
     positions = _positions(folder)
     for part in _parts(folder, positions, damaged):
         found += len(part.pages)
-        new += _append(lake, part.pages) if part.pages else 0
+        pages = [{**page, "user_id": None} if _is_barred(page, barred) else page for page in part.pages]
+        new += _append(lake, pages) if pages else 0
         positions |= part.positions
         write_json(folder / STATE_FILE, positions)
         for path in part.finished:
@@ -65,7 +75,11 @@ def run(lake: Lake, hour: Hour, folder: Path) -> Result:
             del positions[path.stem]
     if folder.exists():
         write_json(folder / STATE_FILE, positions)
-    return Result(found, new, tuple(damaged), *_held(lake, hour))
+    return found, new, damaged
+
+
+def _is_barred(page: Mapping[str, Any], barred: Barred) -> bool:
+    return page["user_id"] is not None and barred.bars(page["user_id"])
 
 
 def waiting(folder: Path) -> int:

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from py4j.protocol import Py4JNetworkError
 from pyspark.sql import DataFrame
@@ -25,6 +24,8 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from conf.errors import RetryableError
 from conf.settings import Settings
+from jobs import barrier
+from jobs.alone import Share
 from jobs.lake import Lake
 from jobs.log_state import STREAM_LOCK, Busy, LogState, alone, held, stream_runs
 from jobs.stream_rows import judged, move, totals
@@ -47,6 +48,7 @@ class Moved:
     rejected: int
     dropped: int
     watermark: int
+    erased: int
     seconds: float
 
 
@@ -72,7 +74,7 @@ def run(
     if stream_runs(settings.eventlog_path):
         raise Busy("another `topshelf stream` moves the events of this home already")
     with held(settings.eventlog_path, STREAM_LOCK, wait=False):
-        mover = _Mover(lake.root, reader, settings.eventlog_path, clock, say, after)
+        mover = _Mover(lake.root, reader, settings, clock, say, after)
         mover.look()
         writer = _writer(lake, mover, settings)
         if once:
@@ -133,7 +135,7 @@ class _Mover:
         self,
         root: str,
         reader: KafkaReader,
-        folder: Path,
+        settings: Settings,
         clock: Callable[[], datetime],
         say: Callable[[Moved], None],
         after: Callable[[Lake], None],
@@ -141,7 +143,7 @@ class _Mover:
         self._root = root
         self._reader = reader
         self._topic = reader.describe()
-        self._folder = folder
+        self._settings, self._folder = settings, settings.eventlog_path
         self._clock = clock
         self._say, self._after = say, after
         self._looks = deque[tuple[float, dict[str, int]]]()
@@ -165,7 +167,8 @@ class _Mover:
             if self._ending:
                 return
             try:
-                lake = Lake(records.sparkSession, self._root)
+                # For this micro-batch alone: an erasure waits for whoever shares the lake.
+                lake = Lake(records.sparkSession, self._root, Share(self._settings.home))
                 moved = self._move(lake, records)
                 if moved is not None:
                     self._say(moved)
@@ -207,7 +210,9 @@ class _Mover:
         started, topic = time.monotonic(), self._known_topic()
         with alone(self._folder) as state:
             now = self._clock()
-            parsed = judged(records, topic, state, now).persist()
+            # Each time anew: who was forgotten may have been so since the stream began.
+            barred = barrier.load(lake, self._settings)
+            parsed = judged(records, topic, state, now, barred).persist()
             try:
                 parts = totals(parsed)
                 if not parts:
@@ -220,7 +225,8 @@ class _Mover:
                 state.save(self._folder)
             rejected = sum(part["rejected"] for part in parts)
             read = sum(part["records"] for part in parts) - rejected
-            return Moved(read, new, rejected, dropped, state.watermark(), time.monotonic() - started)
+            erased = read - sum(part["events"] for part in parts)
+            return Moved(read, new, rejected, dropped, state.watermark(), erased, time.monotonic() - started)
 
     def _known_topic(self) -> Topic:
         topic = self._reader.describe()

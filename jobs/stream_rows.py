@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructField, StructType
 
+from jobs.barrier import Barred
 from jobs.event_commits import commit
 from jobs.event_rows import Malformed, parse
 from jobs.lake import Lake
@@ -23,13 +24,14 @@ from stores.eventlog.kafka_reader import Topic
 PARSED = StructType(
     [StructField(field.name, field.dataType) for field in (*REJECTED_EVENTS.schema.fields[:4], *EVENTS.schema.fields)]
 )
-"""Of a record its place and the event in it, or what is wrong with it and its bytes."""
+"""Of a record its place and the event in it, or what is wrong with it and its bytes; its place alone where the user was
+forgotten."""
 
 
-def judged(records: DataFrame, topic: Topic, state: LogState, now: datetime) -> DataFrame:
+def judged(records: DataFrame, topic: Topic, state: LogState, now: datetime, barred: Barred) -> DataFrame:
     """PARSED of those of Kafka's records that nobody has moved yet."""
     fresh = records.where(_not_moved(topic, state.offsets)).select("partition", "offset", "value")
-    return fresh.mapInArrow(partial(_judge, topic, now), PARSED)
+    return fresh.mapInArrow(partial(_judge, topic, now, barred), PARSED)
 
 
 def totals(parsed: DataFrame) -> list[Row]:
@@ -38,6 +40,7 @@ def totals(parsed: DataFrame) -> list[Row]:
         F.min("offset").alias("first"),
         F.max("offset").alias("last"),
         F.count("*").alias("records"),
+        F.count("event_id").alias("events"),
         F.count("reason").alias("rejected"),
         F.unix_micros(F.min("timestamp")).alias("earliest"),
     )
@@ -53,7 +56,7 @@ def _not_moved(topic: Topic, offsets: Mapping[str, int]) -> Column:
     return ~reduce(Column.__or__, moved, F.lit(False))
 
 
-def _judge(topic: Topic, now: datetime, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _judge(topic: Topic, now: datetime, barred: Barred, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """(partition, offset, value) to PARSED."""
     schema = to_arrow_schema(PARSED, timezone="UTC")
     for batch in batches:
@@ -61,16 +64,19 @@ def _judge(topic: Topic, now: datetime, batches: Iterable[pa.RecordBatch]) -> It
         for record in batch.to_pylist():
             row = {"part": topic.part(record["partition"]), "offset": record["offset"]}
             try:
-                row |= parse(record["value"], now)
+                event = parse(record["value"], now)
+                if not barred.bars(event["user_id"]):
+                    row |= event
             except Malformed as error:
-                row |= {"reason": str(error), "value": record["value"], "ingested_at": now, "date": now.date()}
+                if not barred.names_in(record["value"]):
+                    row |= {"reason": str(error), "value": record["value"], "ingested_at": now, "date": now.date()}
             rows.append(row)
         yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
 
 def move(lake: Lake, folder: Path, state: LogState, parsed: DataFrame, parts: list[Row]) -> int:
     """Commit a micro-batch of which `totals` are `parts`; returns how many events were new."""
-    events = parsed.where(F.col("reason").isNull())
+    events = parsed.where(F.col("event_id").isNotNull())
     # Of an event that is there twice the last, as where the log is read without Spark.
     last = events.groupBy("event_id").agg(
         F.max_by(F.struct(*EVENTS.columns), F.struct("part", "offset")).alias("event")

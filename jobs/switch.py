@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from stores.base import ControlConflict, Store, StoreUnavailable
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 
 TRIES = 5
 

@@ -518,6 +518,18 @@ IMPORTS = Table(
     key=("import_id",),
 )
 
+FORGOTTEN = Table(
+    "forgotten",
+    "Who was forgotten, by keyed hash: what an id may not come back as. The key is not in the lake.",
+    StructType(
+        [
+            _col("hash", TEXT, "First 16 hexadecimal digits of the HMAC-SHA256 of the id; names the proof", True),
+            _col("forgotten_at", TIME, "When the user was put on the barrier list", True),
+        ]
+    ),
+    key=("hash",),
+)
+
 TABLES = (
     ITEMS,
     USERS,
@@ -539,4 +551,5 @@ TABLES = (
     REJECTED_EVENTS,
     REJECTS,
     IMPORTS,
+    FORGOTTEN,
 )

@@ -68,6 +68,7 @@ def create_app(
     memo = PageMemo(settings.serving.memo_users) if settings.serving.memo_users else None
     recommender = Recommender(lookup, rules, clock, metrics, memo)
     follower.before_serving(recommender.prepare)
+    follower.when_forgotten(lambda: _seal(eventlog, shown))
     app.extensions[EXTENSION] = Service(
         recommender=recommender,
         follower=follower,
@@ -89,6 +90,12 @@ def create_app(
     app.url_value_preprocessor(_note_route)
     app.wsgi_app = _counted(with_headers(app.wsgi_app), metrics)  # type: ignore[method-assign, assignment]  # as Flask's documentation has it
     return app
+
+
+def _seal(eventlog: EventLog, shown: ShownLog | None) -> None:
+    eventlog.seal()
+    if shown is not None:
+        shown.seal()
 
 
 def _authenticator(

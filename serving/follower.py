@@ -19,7 +19,8 @@ from serving.metrics import Metrics
 from serving.snapshot import Snapshot
 from stores.artefact import Artefact
 from stores.base import Store
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 
 log = logging.getLogger(__name__)
 LAST_CONTROL_FILE = "last-control.json"
@@ -60,6 +61,8 @@ class Follower:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._prepare: Callable[[Snapshot], None] | None = None
+        self._seal: Callable[[], None] | None = None
+        self._sealing = False
         self.problem: str | None = "no look at the store yet"
         """Why the last look failed; None when it did not."""
         self.lasting = False
@@ -87,9 +90,16 @@ class Follower:
         if self.snapshot is not None:
             prepare(self.snapshot)
 
+    def when_forgotten(self, seal: Callable[[], None]) -> None:
+        """Have logs sealed one look after users were found to be forgotten: by then what came before is written."""
+        self._seal = seal
+
     def poll(self) -> None:
         """Look once. A failure is left in `problem` and counted; what was served goes on being served."""
         with self._polling:
+            if self._sealing and self._seal is not None:
+                self._sealing = False
+                self._seal()
             try:
                 self._follow()
             except (TopshelfError, OSError) as error:
@@ -197,6 +207,7 @@ class Follower:
             for each in variants:
                 if each.generation.number == generation.number:
                     self._prepare(each)
+        self._sealing = self._sealing or (now is not None and now.control.barrier != control.barrier)
         self._shown = tuple(shown)
         self._artefacts.keep_only([each.artefact.artefact_id for each in variants])
         self._metrics.generation.set(generation.number)

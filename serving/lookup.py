@@ -124,7 +124,9 @@ class Lookup:
         return self.known(self.look(user_id, snapshot), snapshot)
 
     def look(self, user_id: str, snapshot: Snapshot) -> Looked:
-        """Ask the stores about a user. Never raises, as `know`."""
+        """Ask the stores about a user. Never raises, as `know`. One who was forgotten is a stranger to them."""
+        if snapshot.bars(user_id):
+            return Looked({}, None, Outcome.ABSENT, (), CHAMPION)
         started = self._clock()
         variant, (ring, age, outcome) = self._assigned(user_id, snapshot)
         # A store that answers, however slowly, costs no session: an item that was just watched must not come back.

@@ -51,6 +51,9 @@ class Metrics:
         )
         self.corrupt_rows = Counter("topshelf_corrupt_rows", "Stored rows passed over", registry=self._registry)
         self.events = Counter("topshelf_events", "Events taken", ["event_type"], registry=self._registry)
+        self.events_dropped = Counter(
+            "topshelf_events_of_forgotten", "Events not kept, for their user was forgotten", registry=self._registry
+        )
         self.unreflected = Counter(
             "topshelf_events_unreflected", "Events logged that the session store did not take", registry=self._registry
         )

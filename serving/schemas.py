@@ -84,6 +84,10 @@ _REFLECTED: Schema = {
         "type": "boolean",
         "description": "Whether the next answer of any worker takes it into account. False: it is kept all the same.",
     },
+    "kept": {
+        "type": "boolean",
+        "description": "False: its user was forgotten, so that it was not kept. Else left out.",
+    },
 }
 
 SCHEMAS: Schema = {
@@ -226,9 +230,9 @@ SCHEMAS: Schema = {
         {"events": _list(ref("Event"), "In any order.", minItems=1, maxItems=MAX_EVENTS)},
         additionalProperties=False,
     ),
-    "EventTaken": _object("A kept event.", _REFLECTED),
+    "EventTaken": _object("An event that was taken.", _REFLECTED, optional=("kept",)),
     "EventsTaken": _object(
-        "Kept events, in the order they were sent.",
+        "Events that were taken, in the order they were sent.",
         {"events": _list(ref("EventTaken"), "One entry an event.", maxItems=MAX_EVENTS)},
     ),
     "Alive": _object("The process is up.", {"status": {"const": "ok"}}),

@@ -104,7 +104,8 @@ def written(parts: Service, pages: Sequence[Page], user_id: str, context: str, r
     parts.shown.add(
         {
             "request_id": request_id,
-            "user_id": user_id,
+            # The log names nobody who was forgotten. Asked of what is served now: a cursor's snapshot may be older.
+            "user_id": None if parts.snapshot().bars(user_id) else user_id,
             "context": context,
             "timestamp": parts.clock(),
             "item_no": items,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from stores.artefact import Artefact
 from stores.base import CHALLENGER, CHAMPION
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 
 
 class Snapshot:
@@ -59,6 +60,14 @@ class Snapshot:
         """Whether the user is to get the challenger's list."""
         rollout = self.control.rollout
         return self.challenger is not None and rollout is not None and rollout.serves(user_id)
+
+    def bars(self, user_id: str | None) -> bool:
+        """Whether the user was forgotten: they are served as a stranger, and nothing of them is kept."""
+        barrier = self.control.barrier
+        if barrier is None or user_id is None or not (barrier.entries or len(self.artefact.forgotten)):
+            return False
+        hashed = barrier.hash_of(user_id)
+        return hashed in barrier.hashes or self.artefact.bars(hashed)
 
     def newcomers_from(self, generation: int) -> int:
         """The lowest item_no that lists of a generation cannot have, because it came after them.

@@ -80,7 +80,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class WriteReport:
-    """rows given = written + len(rejected)."""
+    """rows given = written + len(rejected) + erased."""
 
     written: int
     rejected: tuple[Rejected, ...]
@@ -90,6 +90,8 @@ class WriteReport:
     """Write units that the store charged; 0 where it has none."""
     throttled: int = 0
     """Times that the store asked to slow down."""
+    erased: int = 0
+    """Rows left out, for the control record bars their users."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ class Store(ABC):
 
     @abstractmethod
     def write(self, rows: Iterable[Row], lease: int) -> WriteReport:
-        """Write rows in batches, each durable when it is done; the lease is checked with every batch.
+        """Write rows in batches, each durable when it is done; the control record is read with every batch: whether
+        the lease still holds, and whose rows are left out because they were forgotten.
 
         Rows are taken from the iterator as there is room for them, so memory does not grow with their number. A row
         that cannot be stored (user_id or row too long, or refused by the store for what it is) is reported as
@@ -176,7 +179,22 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, user_id: str) -> None:
-        """Remove every row of a user, durably. Unknown users are fine."""
+        """Remove every row of a user, durably. Unknown users are fine.
+
+        Of a user whom the control record bars no writer brings a row back, but for what one had on its way when it
+        last read the record: so delete again once no load is under way. (Embedded and CQL need not wait.)
+        """
+
+    @abstractmethod
+    def scrub(self) -> str:
+        """Have the bytes of deleted rows leave the store's files, while others read and write. May be repeated.
+
+        Returns, for a person, what is left and until when; empty: nothing is.
+
+        Raises:
+            StoreFull: there is no room for that.
+            StoreUnavailable: as for every call.
+        """
 
     @abstractmethod
     def count(self) -> int:

@@ -7,12 +7,13 @@ each of these methods is a plain function from one record to the next, and whoev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from conf.errors import DataError, PermanentError
-from stores.rollout import Challenger, Rollout
+from stores.barrier import Barrier
+from stores.generation import Generation
+from stores.rollout import Rollout
 
 KEPT_GENERATIONS = 3
 """Generations that the record describes, and so can go back to: as many as a ring has rows."""
@@ -33,30 +34,6 @@ UNDER_WAY = ("planned", "loading", "loaded", "verified")
 """States of an attempt before its switch, in their order. After it: current, retired, bad; aborted without it."""
 MERGED = ("current", "retired", "bad")
 """States of attempts that were live at some time."""
-
-
-@dataclass(frozen=True)
-class Generation:
-    """A publication that readers may be sent to."""
-
-    number: int
-    artefact_id: str
-    model_version: str
-    hour: str
-    made_at: str
-    """UTC, ISO 8601."""
-    slots: int = 0
-    """Of its catalogue, the highest item_no + 1: what the batch that made its lists knew. 0: not noted."""
-    challenger: Challenger | None = None
-    """Where it has lists of a second model, too."""
-    model_id: str = ""
-    """Empty: not noted."""
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Generation:
-        """From what `asdict` makes of one."""
-        challenger = fields.get("challenger")
-        return cls(**{**fields, "challenger": Challenger(**challenger) if challenger else None})
 
 
 @dataclass(frozen=True)
@@ -96,10 +73,14 @@ class Control:
     """Of a challenger; None: everybody is served the champion."""
     trending: Trending | None = None
     """None: nobody counts between the hours."""
+    barrier: Barrier | None = None
+    """Users who were forgotten, as far as not all artefacts of `live` have them; None: nobody ever was."""
 
     @classmethod
-    def first(cls, store_id: str) -> Control:
-        return cls(version=1, store_id=store_id, current=0, attempts=0, lease=None, live=())
+    def first(cls, store_id: str, key: str | None = None) -> Control:
+        """key: of the barrier list, where an earlier store had one."""
+        barrier = None if key is None else Barrier(key)
+        return cls(version=1, store_id=store_id, current=0, attempts=0, lease=None, live=(), barrier=barrier)
 
     def generation(self) -> Generation | None:
         """The current generation; None before the first."""
@@ -150,6 +131,10 @@ class Control:
         rollout = self.rollout
         if rollout is not None and rollout.model_id == made.model_id:
             rollout = None  # the challenger is the champion now
+        barrier = self.barrier
+        if barrier is not None:
+            # Whichever of them is gone back to has an artefact that bars them.
+            barrier = barrier.carried(min(generation.barred for generation in live))
         return replace(
             self,
             version=self.version + 1,
@@ -158,6 +143,7 @@ class Control:
             live=live,
             grown=grown,
             rollout=rollout,
+            barrier=barrier,
         )
 
     def slots_at(self, generation: int) -> int | None:
@@ -230,6 +216,18 @@ class Control:
             )
         return replace(self, version=self.version + 1, takedowns=tuple(sorted(item_ids)))
 
+    def with_forgotten(self, user_ids: Iterable[str], now: int, new_key: str) -> Control:
+        """Nothing is written, kept or answered for these users any more; see `Barrier.with_users`, which raises.
+
+        now: epoch milliseconds. new_key: of the hashes, where this is the first time.
+        """
+        barrier = (self.barrier or Barrier(new_key)).with_users(user_ids, now)
+        return replace(self, version=self.version + 1, barrier=barrier)
+
+    def bars(self, user_id: str) -> bool:
+        """Whether this record itself has the user on its barrier list."""
+        return self.barrier is not None and self.barrier.bars(user_id)
+
     def with_rollout(self, rollout: Rollout | None) -> Control:
         """Another share of users is served the challenger, or none."""
         return replace(self, version=self.version + 1, rollout=rollout)
@@ -247,19 +245,19 @@ class Control:
         return replace(self, version=self.version + 1, trending=trending)
 
     def differs_by_operators_only(self, other: Control) -> bool:
-        """Whether nothing lies between the two records but items taken down or put back, steps of a rollout, and what
-        trends."""
-        alike = replace(self, version=other.version, takedowns=other.takedowns, rollout=other.rollout)
-        return replace(alike, trending=other.trending) == other
+        """Whether nothing lies between the two records but items taken down or put back, steps of a rollout, users who
+        were forgotten, and what trends."""
+        names = ("version", "takedowns", "rollout", "barrier", "trending")
+        return replace(self, **{name: getattr(other, name) for name in names}) == other
 
     def to_json(self) -> str:
-        fields = asdict(self)
+        fields = asdict(self) | {"barrier": self.barrier and self.barrier.as_fields()}
         # What is empty is left out, as it was in records from before there was such a thing: stores compare the text.
-        for name in ("takedowns", "grown", "rollout", "trending"):
+        for name in ("takedowns", "grown", "rollout", "barrier", "trending"):
             if not fields[name]:
                 del fields[name]
         for generation in fields["live"]:
-            for name in ("slots", "challenger", "model_id"):
+            for name in ("slots", "challenger", "model_id", "barred"):
                 if not generation[name]:
                     del generation[name]
         return json.dumps(fields, sort_keys=True)
@@ -277,6 +275,7 @@ class Control:
             fields["rollout"] = Rollout.of(fields["rollout"]) if fields.get("rollout") else None
             trending = fields.get("trending")
             fields["trending"] = Trending(tuple(trending["item_no"]), trending["as_of"]) if trending else None
+            fields["barrier"] = Barrier.of(fields["barrier"]) if fields.get("barrier") else None
             for name in ("aborted", "bad", "takedowns"):
                 fields[name] = tuple(fields.get(name, ()))
             fields["grown"] = tuple((number, slots) for number, slots in fields.get("grown", ()))

@@ -12,12 +12,13 @@ from typing import Any
 
 from conf.errors import RetryableError
 from stores.base import RING, Rejected, Row, StoreThrottled, StoreTimeout, StoreUnavailable, WriteReport, row_problem
+from stores.control import Control
 from stores.cql_client import CqlClient, Statement, backoff
 from stores.cql_errors import DRIVER_ERRORS, Refused, asks_to_slow_down, place, reason_of, store_error
 
 LEASE_ROWS = 500
 LEASE_SECONDS = 2.0
-"""The lease is read again after so many rows, or so long: a slow iterator or a busy cluster stretches a batch."""
+"""The control record is read again after so many rows, or so long: slow iterators and busy clusters stretch a batch."""
 ABANDON_SECONDS = 5.0
 """At most, that a failed write waits for what it has on its way: none of it should arrive once the error is out."""
 SLOT_BYTES = 1
@@ -47,13 +48,13 @@ class Writer:
         client: CqlClient,
         insert: Statement,
         lease: int,
-        check_lease: Callable[[], None],
+        held: Callable[[], Control],
         check_tables: Callable[[], None],
         rows_in_flight: int,
         patience: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """check_lease: raises LeaseLost when the control record's lease is no longer this writer's.
+        """held: the control record; raises LeaseLost when its lease is no longer this writer's.
 
         check_tables: raises when a table is missing, for which the server refuses every row.
         patience: seconds of waiting in which no row gets through, after which the cluster counts as gone.
@@ -62,7 +63,8 @@ class Writer:
         self._insert = insert
         self._prepared: Any = None
         self._lease = lease
-        self._check_lease = check_lease
+        self._held = held
+        self._record: Control | None = None
         self._check_tables = check_tables
         self._patience = patience
         self._clock = clock
@@ -75,7 +77,7 @@ class Writer:
         self._lease_rows, self._lease_seen = 0, 0.0
         self._stalled = 0.0
         self._trouble: Exception | None = None
-        self._written = self._bytes = self._throttled = 0
+        self._written = self._bytes = self._throttled = self._erased = 0
         self._rejected: list[Rejected] = []
         self._refused = False
         """Whether the server refused a row, and its tables were found to be there."""
@@ -95,7 +97,9 @@ class Writer:
         except BaseException:
             self._abandon()
             raise
-        return WriteReport(self._written, tuple(self._rejected), self._bytes, throttled=self._throttled)
+        return WriteReport(
+            self._written, tuple(self._rejected), self._bytes, throttled=self._throttled, erased=self._erased
+        )
 
     @property
     def _taken(self) -> int:
@@ -132,9 +136,12 @@ class Writer:
     def _send(self, sent: Sent) -> None:
         now = self._clock()
         if self._lease_rows == 0 or now - self._lease_seen > LEASE_SECONDS:
-            self._look_at_lease()
+            self._look_at_record()
             self._lease_rows, self._lease_seen = LEASE_ROWS, now
         self._lease_rows -= 1
+        if self._record is not None and self._record.bars(sent.row.user_id):
+            self._erased += 1
+            return
         self._number += 1
         sent.number = self._number
         row = sent.row
@@ -143,12 +150,13 @@ class Writer:
         self._in_flight += 1
         future.add_callbacks(self._ended_well, self._failed, (sent,), errback_args=(sent,))
 
-    def _look_at_lease(self) -> None:
+    def _look_at_record(self) -> None:
         tries = 0
         while True:
             begin = self._clock()
             try:
-                return self._check_lease()
+                self._record = self._held()
+                return
             except StoreUnavailable:
                 if self._stalled >= self._patience:
                     raise

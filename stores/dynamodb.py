@@ -101,7 +101,7 @@ class DynamoStore(Store):
         return Writer(
             self._client,
             self._pace.get(),
-            lambda: self._check_lease(lease),
+            lambda: self._held(lease),
             self._rows_in_flight,
             self._clock,
             self._sleep,
@@ -144,6 +144,9 @@ class DynamoStore(Store):
             self._sleep(backoff(tries))
         raise StoreThrottled(f"DynamoDB {self._client.where} is too busy to delete a user: try again later")
 
+    def scrub(self) -> str:
+        return "backups and point-in-time recovery, where the table has them, hold what was there as long as they say"
+
     def count(self) -> int:
         total, start = 0, dict[str, Any]()
         while True:
@@ -165,11 +168,13 @@ class DynamoStore(Store):
         self._client.close()
         self._pace.close()
 
-    def _check_lease(self, lease: int) -> None:
+    def _held(self, lease: int) -> Control:
+        """The control record, which says that the lease is still the writer's."""
         control = self.read_control()
         if control is None or control.lease != lease:
             holder = None if control is None else control.lease
             raise LeaseLost(f"attempt {lease} may not write: the lease is with {holder or 'nobody'}")
+        return control
 
 
 def _may_have_rows(user_id: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from stores.base import RING, Rejected, Row, StoreThrottled, StoreUnavailable, WriteReport, row_problem
+from stores.control import Control
 from stores.dynamodb_client import DynamoClient, Refused, backoff
 from stores.pace import Pace
 
@@ -21,7 +22,7 @@ CHUNK_ROWS = 500
 MAX_THREADS = 16
 """More would wait for one another: Python makes and reads the requests of one at a time."""
 LEASE_SECONDS = 2.0
-"""What a busy table holds up is not sent on the word of an older look at the lease."""
+"""What a busy table holds up is not sent on the word of an older look at the control record."""
 PATIENCE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 1.0
 NAMES_BYTES = 3
@@ -39,6 +40,8 @@ class Outcome:
     """Why DynamoDB would not have a row."""
     units: float = 0
     throttled: int = 0
+    erased: set[Key] = field(default_factory=set)
+    """Rows that waited until their users were forgotten."""
 
 
 @dataclass
@@ -54,23 +57,24 @@ class Writer:
         self,
         client: DynamoClient,
         pace: Pace,
-        check_lease: Callable[[], None],
+        held: Callable[[], Control],
         rows_in_flight: int,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
-        """check_lease: raises LeaseLost when the control record's lease is no longer this writer's."""
+        """held: the control record; raises LeaseLost when its lease is no longer this writer's."""
         self._client = client
         self._pace = pace
-        self._check_lease = check_lease
+        self._held = held
         self._clock = clock
         self._sleep = sleep
         self._batch_rows = min(BATCH_ROWS, rows_in_flight)
         self._threads = min(MAX_THREADS, rows_in_flight // self._batch_rows)
-        self._lease_seen = 0.0
+        self._record: Control | None = None
+        self._record_seen = 0.0
         self._stop = threading.Event()
         self._refused_since: float | None = None
-        self._given = self._bytes = self._throttled = 0
+        self._given = self._bytes = self._throttled = self._erased = 0
         self._units = 0.0
         self._rejected: list[Rejected] = []
 
@@ -80,19 +84,21 @@ class Writer:
         pending = iter(rows)
         try:
             while chunk := list(islice(pending, CHUNK_ROWS)):
+                while len(sending) > 1:
+                    self._settle(sending.popleft())
+                self._look_at_record()
                 good = self._sift(chunk)
                 # Batches overtake one another: the same key may not be on its way twice, or the older row could win.
-                while len(sending) > 1 or any(not good.keys().isdisjoint(earlier.rows) for earlier in sending):
+                while any(not good.keys().isdisjoint(earlier.rows) for earlier in sending):
                     self._settle(sending.popleft())
-                self._look_at_lease()
                 sending.append(Chunk(good, [pool.submit(self._send, batch) for batch in self._batches(good)]))
             while sending:
                 self._settle(sending.popleft())
         finally:
             self._stop.set()
             pool.shutdown(cancel_futures=True)
-        written = self._given - len(self._rejected)
-        return WriteReport(written, tuple(self._rejected), self._bytes, self._units, self._throttled)
+        written = self._given - len(self._rejected) - self._erased
+        return WriteReport(written, tuple(self._rejected), self._bytes, self._units, self._throttled, self._erased)
 
     def _sift(self, chunk: list[Row]) -> dict[Key, Row]:
         """The rows that can be stored: of several with one key the last, all of which count as written."""
@@ -100,7 +106,10 @@ class Writer:
         for row in chunk:
             problem = row_problem(row)
             if problem is None:
-                good[key_of(row)] = row
+                if self._bars(row.user_id):
+                    self._erased += 1
+                else:
+                    good[key_of(row)] = row
             else:
                 self._rejected.append(Rejected(row.user_id, row.variant, problem))
         self._given += len(chunk)
@@ -110,20 +119,28 @@ class Writer:
         rows = list(good.values())
         return [rows[start : start + self._batch_rows] for start in range(0, len(rows), self._batch_rows)]
 
-    def _look_at_lease(self) -> None:
+    def _look_at_record(self) -> None:
         now = self._clock()
-        self._check_lease()
-        self._lease_seen = now
+        self._record = self._held()
+        self._record_seen = now
+
+    def _bars(self, user_id: str) -> bool:
+        return self._record is not None and self._record.bars(user_id)
 
     def _settle(self, chunk: Chunk) -> None:
         """Wait for a chunk and count it; raises what stopped it."""
         refused: dict[Key, str] = {}
+        erased: set[Key] = set()
         for future in chunk.sending:
             outcome = future.result()
             refused |= outcome.refused
             self._units += outcome.units
             self._throttled += outcome.throttled
+            erased |= outcome.erased
+        self._erased += len(erased)
         for key, row in chunk.rows.items():
+            if key in erased:
+                continue
             if key in refused:
                 self._rejected.append(Rejected(row.user_id, row.variant, refused[key]))
             else:
@@ -145,8 +162,13 @@ class Writer:
         while requests and not self._stop.is_set():
             # A row is one unit at most, so that nobody has to wait for the answer to know what it will cost.
             self._pace.take(len(requests))
-            if self._clock() - self._lease_seen > LEASE_SECONDS:
-                self._look_at_lease()
+            if self._clock() - self._record_seen > LEASE_SECONDS:
+                self._look_at_record()
+            gone = {key for key in requests if self._bars(key[0])}
+            if gone:
+                outcome.erased |= gone
+                requests = {key: request for key, request in requests.items() if key not in gone}
+                continue
             try:
                 left = self._give(requests, outcome)
             except Refused as error:

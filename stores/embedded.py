@@ -57,7 +57,6 @@ class EmbeddedStore(Store):
     def read_control(self) -> Control | None:
         if not self._folder.exists():
             return None
-        self._folder.reopen_if_replaced()
         try:
             with self._begin(_CONTROL) as txn:
                 return _control(txn)
@@ -69,7 +68,7 @@ class EmbeddedStore(Store):
         if new.version != after + 1:
             raise ValueError(f"the control record goes from version {after} to {after + 1}, not to {new.version}")
         try:
-            with self._begin(_CONTROL, write=True) as txn:
+            with self._folder.writing(_CONTROL) as txn:
                 found = _control(txn)
                 if found != expected:
                     raise ControlConflict(
@@ -80,21 +79,22 @@ class EmbeddedStore(Store):
             raise as_store_error(error, self._folder.path) from error
 
     def write(self, rows: Iterable[Row], lease: int) -> WriteReport:
-        written = size = 0
+        written = size = erased = 0
         rejected: list[Rejected] = []
         pending = iter(rows)
         while batch := list(islice(pending, BATCH_ROWS)):
-            good: list[tuple[bytes, bytes]] = []
+            good: list[Row] = []
             for row in batch:
                 problem = row_problem(row)
                 if problem is None:
-                    good.append((_key(row.user_id, row.variant, row.position), row.blob))
+                    good.append(row)
                 else:
                     rejected.append(Rejected(row.user_id, row.variant, problem))
-            self._put(good, lease)
-            written += len(good)
-            size += sum(len(key) + len(blob) for key, blob in good)
-        return WriteReport(written, tuple(rejected), size)
+            put = self._put(good, lease)
+            written += len(put)
+            erased += len(good) - len(put)
+            size += sum(len(key) + len(blob) for key, blob in put)
+        return WriteReport(written, tuple(rejected), size, erased=erased)
 
     def ring(self, user_id: str, variant: int = 0) -> dict[int, bytes]:
         if not self._folder.exists():
@@ -112,11 +112,16 @@ class EmbeddedStore(Store):
             return
         prefix = _prefix(user_id)
         try:
-            with self._begin(_ROWS, write=True) as txn:
+            with self._folder.writing(_ROWS) as txn:
                 for key in list(_keys(txn, prefix)):
                     txn.delete(key)
         except lmdb.Error as error:
             raise as_store_error(error, self._folder.path) from error
+
+    def scrub(self) -> str:
+        if self._folder.exists():
+            self._folder.compact()
+        return ""
 
     def count(self) -> int:
         if not self._folder.exists():
@@ -130,23 +135,31 @@ class EmbeddedStore(Store):
     def close(self) -> None:
         self._folder.close()
 
-    def _put(self, rows: list[tuple[bytes, bytes]], lease: int) -> None:
+    def _put(self, rows: list[Row], lease: int) -> list[tuple[bytes, bytes]]:
+        """Keys and blobs of the rows that were written: those of users whom nobody has forgotten."""
         try:
-            control_db = self._folder.database(_CONTROL)
-            with self._begin(_ROWS, write=True) as txn:
-                found = txn.get(_KEY, db=control_db)
-                holder = Control.from_json(found).lease if found is not None else None
-                if holder != lease:
+            with self._folder.writing(_ROWS) as txn:
+                found = txn.get(_KEY, db=self._folder.database(_CONTROL))
+                control = Control.from_json(found) if found is not None else None
+                if control is None or control.lease != lease:
+                    holder = None if control is None else control.lease
                     raise LeaseLost(f"attempt {lease} may not write: the lease is with {holder or 'nobody'}")
+                put = [
+                    (_key(row.user_id, row.variant, row.position), row.blob)
+                    for row in rows
+                    if not control.bars(row.user_id)
+                ]
                 # In the order of their keys, so that pages fill one by one; of two with one key the later wins.
-                txn.cursor().putmulti(sorted(rows, key=itemgetter(0)))
+                txn.cursor().putmulti(sorted(put, key=itemgetter(0)))
+                return put
         except lmdb.Error as error:
             raise as_store_error(error, self._folder.path) from error
 
-    def _begin(self, name: bytes, write: bool = False) -> Any:
-        """A transaction, as a context manager: an exception inside leaves the store as it was."""
+    def _begin(self, name: bytes) -> Any:
+        """A transaction that reads what is there by now, as a context manager."""
+        self._folder.reopen_if_replaced()
         database = self._folder.database(name)
-        return self._folder.environment().begin(db=database, write=write)
+        return self._folder.environment().begin(db=database)
 
 
 def _control(txn: Any) -> Control | None:

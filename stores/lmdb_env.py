@@ -1,24 +1,32 @@
 """One LMDB environment a path and process, opened on first use.
 
 LMDB allows a file to be opened once in a process, and never to be carried over a fork; this module keeps to both.
+
+What is deleted stays in the file, in free pages and in the gaps of others, until chance writes over it. `compact` puts
+a copy in the file's place that has none of it, while others read and write: readers go on with the file they have until
+they look for another, and a writer that waited for its turn finds out and begins anew with the copy.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lmdb
 
 from stores.base import StoreFull, StoreUnavailable
+from stores.folders import sync_folder
 
 MAX_READERS = 1024
 """Threads of all processes that may read at once."""
 GIB = 1 << 30
+DATA, LOCK, COPY, OPENING = "data.mdb", "lock.mdb", "compacting", "opening.lock"
 FULL_BELOW_BYTES = 1 << 20
 """What LMDB writes at once is less. A write that fits the disk in part only fails as an input/output error."""
 
@@ -45,6 +53,7 @@ class LmdbFolder:
 
     def __init__(self, path: Path, map_size_gb: int, databases: Sequence[bytes], sync: bool = True) -> None:
         self.path = path
+        self._data = str(path / DATA)
         self._names = tuple(databases)
         self._map_size = map_size_gb * GIB
         self._sync = sync
@@ -61,12 +70,21 @@ class LmdbFolder:
         return self._is_there()
 
     def _is_there(self) -> bool:
+        return self._found() is not None
+
+    def _is_replaced(self, shared: _Shared) -> bool:
+        found = self._found()
+        return found is not None and found != shared.identity
+
+    def _found(self) -> tuple[int, int] | None:
+        """What tells the file from another one; None: nothing is there."""
         try:
-            return (self.path / "data.mdb").stat().st_size > 0
+            status = os.stat(self._data)
         except FileNotFoundError:
-            return False
+            return None
         except OSError as error:
             raise StoreUnavailable(f"the store {self.path} cannot be opened: {error.strerror}") from error
+        return (status.st_dev, status.st_ino) if status.st_size else None
 
     def environment(self) -> Any:
         """The open environment; created where nothing was.
@@ -80,10 +98,53 @@ class LmdbFolder:
         """One of the databases, created where it was missing."""
         return self._shared().databases[name]
 
+    @contextmanager
+    def writing(self, name: bytes) -> Iterator[Any]:
+        """A write transaction on a database, of the file that is there: an exception inside leaves it as it was."""
+        while True:
+            shared = self._shared()
+            with shared.env.begin(db=shared.databases[name], write=True) as txn:
+                # Compacted while we waited: what is written here would be gone.
+                if not self._is_replaced(shared):
+                    yield txn
+                    return
+            self.reopen_if_replaced()
+
+    def compact(self) -> None:
+        """Put a copy without anything deleted in the place of the file. Writers wait meanwhile, readers do not.
+
+        A process that reads goes on with the old file, whose bytes are gone once the last of them has looked for
+        another (`reopen_if_replaced`) or ended.
+
+        Raises:
+            StoreFull: there is no room for the copy.
+            StoreUnavailable: it could not be made; the file is as it was.
+        """
+        copy = self.path / COPY
+        try:
+            with self.writing(self._names[0]):
+                shutil.rmtree(copy, ignore_errors=True)
+                copy.mkdir()
+                self.environment().copy(str(copy), compact=True)
+                with (copy / DATA).open("rb") as file:
+                    os.fsync(file.fileno())
+                with _opening(self.path, alone=True):
+                    (copy / DATA).rename(self.path / DATA)
+                    # It tells of the old file's transactions. Who has it open keeps it, and notices the new file.
+                    (self.path / LOCK).unlink(missing_ok=True)
+                sync_folder(self.path)
+        except lmdb.Error as error:
+            raise as_store_error(error, self.path) from error
+        except OSError as error:
+            raise StoreUnavailable(f"the store {self.path} cannot be compacted: {error.strerror}") from error
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+        self.reopen_if_replaced()
+
     def reopen_if_replaced(self) -> None:
-        """Follow a store whose file was put back from elsewhere under the same path."""
+        """Follow a store whose file was put back from elsewhere under the same path, or compacted."""
         held = self._held
-        if held is not None and self._is_there() and _identity(self.path) != held[1].identity:
+        if held is not None and self._is_replaced(held[1]):
             self.close()
 
     def close(self) -> None:
@@ -110,19 +171,21 @@ class LmdbFolder:
     def _join(self) -> _Shared:
         key = str(self.path.absolute())
         shared = _open.get(key)
-        if shared is None or (self._is_there() and _identity(self.path) != shared.identity):
+        if shared is None or self._is_replaced(shared):
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                env = lmdb.open(
-                    str(self.path),
-                    map_size=self._map_size,
-                    max_dbs=4,
-                    max_readers=MAX_READERS,
-                    metasync=self._sync,
-                    meminit=False,
-                )
+                with _opening(self.path):
+                    env = lmdb.open(
+                        str(self.path),
+                        map_size=self._map_size,
+                        max_dbs=4,
+                        max_readers=MAX_READERS,
+                        metasync=self._sync,
+                        meminit=False,
+                    )
+                    identity = _identity(self.path)
                 env.reader_check()
-                shared = _open[key] = _Shared(env, _identity(self.path), self._names)
+                shared = _open[key] = _Shared(env, identity, self._names)
             except (OSError, lmdb.Error) as error:
                 raise StoreUnavailable(f"the store {self.path} cannot be opened: {error}") from error
         shared.users += 1
@@ -157,6 +220,14 @@ def _forget_inherited() -> None:
 os.register_at_fork(after_in_child=_forget_inherited)
 
 
+@contextmanager
+def _opening(path: Path, alone: bool = False) -> Iterator[None]:
+    """While data and lock file are opened together; `alone`: while both are replaced."""
+    with (path / OPENING).open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+
+
 def _identity(path: Path) -> tuple[int, int]:
-    status = (path / "data.mdb").stat()
+    status = (path / DATA).stat()
     return status.st_dev, status.st_ino

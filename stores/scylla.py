@@ -70,6 +70,7 @@ class ScyllaStore(Store):
 
         patience: seconds in which not one row gets through, after which `write` fails.
         """
+        self._settings = settings
         consistency = ConsistencyLevel.name_to_value[settings.consistency]
         self._insert = Statement(
             "INSERT INTO {keyspace}.lists (user_id, slot, row) VALUES (?, ?, ?) USING TIMESTAMP ?", consistency
@@ -112,7 +113,7 @@ class ScyllaStore(Store):
             client,
             self._insert,
             lease,
-            lambda: self._check_lease(lease),
+            lambda: self._held(lease),
             lambda: require_tables(client),
             self._rows_in_flight,
             self._patience,
@@ -131,6 +132,13 @@ class ScyllaStore(Store):
         control = self.read_control()
         # Beats the rows of every attempt so far, one that is still writing among them, and none of a later attempt.
         self._ask(self._delete, 0 if control is None else control.attempts, user_id)
+
+    def scrub(self) -> str:
+        keyspace = self._settings.keyspace
+        return (
+            f"the nodes' files drop deleted rows when they are compacted; `nodetool garbagecollect {keyspace} "
+            "lists` on each node has that done now, snapshots aside"
+        )
 
     def count(self) -> int:
         return int(self._ask(_COUNT)[0][0])
@@ -172,13 +180,18 @@ class ScyllaStore(Store):
         rows = self._ask(_CONTROL)
         return rows[0] if rows else (None, None)
 
-    def _check_lease(self, lease: int) -> None:
-        """One try: the writer that asks has a patience of its own."""
+    def _held(self, lease: int) -> Control:
+        """The control record, which says that the lease is still the writer's.
+
+        One try: the writer that asks has a patience of its own.
+        """
         client = self._client.get()
         rows = self._explained(lambda: client.execute(_LEASE))
-        holder = Control.from_json(rows[0][0]).lease if rows else None
-        if holder != lease:
+        control = Control.from_json(rows[0][0]) if rows else None
+        if control is None or control.lease != lease:
+            holder = None if control is None else control.lease
             raise LeaseLost(f"attempt {lease} may not write: the lease is with {holder or 'nobody'}")
+        return control
 
     def _ask(self, statement: Statement, *values: Any) -> list[tuple[Any, ...]]:
         client = self._client.get()

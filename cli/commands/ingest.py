@@ -28,17 +28,21 @@ def ingest(context: Context, as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from cli.output import readable
+    from jobs.barrier import load
     from jobs.ingest import run
     from stores.opening import open_eventlog_reader
 
     settings = context.settings
     with closing(open_eventlog_reader(settings)) as reader:
-        result = run(context.lake(), reader, settings.eventlog_path, context.now)
+        lake = context.lake()
+        result = run(lake, reader, settings.eventlog_path, context.now, load(lake, settings))
     if as_json:
         click.echo(json.dumps({"log": settings.eventlog.kind, **asdict(result)}))
         return
     where = f"topic {settings.kafka.topic}" if settings.eventlog.kind == "kafka" else str(settings.eventlog_path)
     click.echo(f"{result.read:,} events in the log ({where}) since the last time, {result.new:,} of them new")
+    if result.erased:
+        click.echo(f"{result.erased:,} records not taken: their users were forgotten")
     if result.rejected:
         click.echo(f"{result.rejected:,} records are no events: the table rejected_events has them, and why")
     if result.dropped:

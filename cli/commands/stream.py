@@ -38,6 +38,8 @@ def stream(context: Context, once: bool, as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from cli.output import readable
+    from jobs.lake import Lake
+    from jobs.spark import spark_session
     from jobs.stream import run
     from jobs.trending import Trend
     from stores.eventlog.kafka_reader import KafkaReader
@@ -57,12 +59,13 @@ def stream(context: Context, once: bool, as_json: bool) -> None:
             until = readable(datetime.fromtimestamp(moved.watermark, UTC)) if moved.watermark else "none yet"
             click.echo(
                 f"{moved.read:,} events, {moved.new:,} new, {moved.rejected:,} rejected, {moved.dropped:,} gone before "
-                f"they were read; {moved.seconds:.1f} s; watermark {until}"
+                f"they were read, {moved.erased:,} of forgotten users; {moved.seconds:.1f} s; watermark {until}"
             )
 
     # It prints what Spark's thread raised; that is raised here, too.
     logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL)
-    stop, lake = threading.Event(), context.lake()
+    # The context's lake would be shared all along, and erasures would never come to their turn.
+    stop, lake = threading.Event(), Lake(spark_session(settings), settings.lake_root)
     for number in (signal.SIGINT, signal.SIGTERM):  # after Spark has set its own
         signal.signal(number, lambda *_: stop.set())
     click.echo(f"moving the events of {settings.kafka.topic} to {settings.lake_root}", err=as_json)

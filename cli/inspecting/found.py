@@ -16,7 +16,8 @@ from conf.hours import Hour
 from conf.settings import Settings
 from jobs.rollback import attempts
 from stores.base import Store
-from stores.control import MERGED, Control, Generation
+from stores.control import MERGED, Control
+from stores.generation import Generation
 
 Entry = Mapping[str, Any]
 """An attempt as it stands in the ledger."""

@@ -93,5 +93,5 @@ class Tables:
                 connection.register("t", found)
                 return connection.sql(sql, params=values).to_arrow_table()
         except (DeltaError, OSError, duckdb.Error) as error:
-            which = "" if version is None else f", version {version},"
+            which = "" if version is None else f", version {version}, which upkeep or an erasure may have removed,"
             raise DataError(f"the table {table.name}{which} cannot be read: {error}") from error

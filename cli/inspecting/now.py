@@ -10,7 +10,7 @@ from cli.inspecting.found import Entry, Found
 from cli.inspecting.runs import DONE, ENDED, FAILED, QUEUED, UNDER_WAY
 from cli.inspecting.saying import Line, Tone, clock, long, many, sentence, span_of
 from conf.hours import Hour
-from stores.control import Generation
+from stores.generation import Generation
 
 DAY = timedelta(hours=24)
 MONTH_HOURS = 730

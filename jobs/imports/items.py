@@ -102,11 +102,13 @@ def plain_title(title: Column) -> Column:
 
 
 def tag_rows(rows: Rows, known: DataFrame) -> DataFrame:
-    """`_file`, `_line`, `_reason`, item_id, tag; `known` holds the item_ids there are."""
+    """`_file`, `_line`, `_reason`, item_id, tag, user_id; `known` holds the item_ids there are."""
     fields = Fields(rows)
     item_id = fields.take("item_id", values.text, required=True)
     tag = fields.take("tag", values.text, required=True)
-    checked = rows.frame.select(FILE, LINE, fields.reason.alias(REASON), _named(item_id, "item_id"), _named(tag, "tag"))
+    user_id = fields.take_or_null("user_id", values.text, "string").alias("user_id")
+    named = (_named(item_id, "item_id"), _named(tag, "tag"), user_id)
+    checked = rows.frame.select(FILE, LINE, fields.reason.alias(REASON), *named)
     return reject_unknown_items(checked, known)
 
 

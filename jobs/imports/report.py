@@ -46,6 +46,8 @@ class ImportReport:
     profile: Profile = "live"
     first_hour: Hour | None = None
     last_hour: Hour | None = None
+    erased: int = 0
+    """Rows of users who were forgotten, which are in no other count."""
     changed: bool = False
     """Whether anything was written to items, users, events or rejects."""
 

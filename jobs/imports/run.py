@@ -16,10 +16,13 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import BooleanType
 
 from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
+from jobs import barrier
+from jobs.barrier import Barred
 from jobs.imports import events, items, users
 from jobs.imports.checking import mark_repeats
 from jobs.imports.layouts import Layout, Source, detect
@@ -62,7 +65,7 @@ def run(
     progress(f"reading {source.name or source} ({layout.kind})")
     report = ImportReport(layout.kind, source.resolve().name, _digest(layout))
     with ExitStack() as stack:
-        job = _Import(lake, settings, now, layout, report, progress, stack)
+        job = _Import(lake, settings, now, layout, report, progress, stack, barrier.load(lake, settings))
         job.check()
         if job.too_bad is not None:
             job.write_rejects()
@@ -83,6 +86,8 @@ class _Import:
     report: ImportReport
     progress: Progress
     stack: ExitStack
+    barred: Barred
+    """Users of whom nothing is taken."""
     rows: dict[str, Rows] = field(default_factory=dict)
     checked: dict[str, DataFrame] = field(default_factory=dict)
     too_bad: DataError | None = None
@@ -106,6 +111,8 @@ class _Import:
             latest = self.now + timedelta(minutes=self.settings.data.max_future_minutes)
             rows = events.event_rows(self.rows["events"], known, latest, self.layout.is_movielens)
             self._judge("events", rows, unique="event_id")
+        if self.report.erased:
+            self.report.notes.append(f"{self.report.erased:,} rows of users who were forgotten were left out.")
         counts = Counter(self.report.rejects)
         self.report.rejects = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
@@ -157,6 +164,9 @@ class _Import:
             F.col(REASON).alias("reason"),
             "row",
         )
+        if self.barred:
+            named = F.udf(self.barred.names, BooleanType(), useArrow=False)  # nobody knows a bad row's columns
+            rejects = rejects.where(~named("row"))
         known = self.lake.read(REJECTS).where(F.col("import_id") == self.report.import_id)
         new = self._keep(rejects.join(known.select("file", "line"), ["file", "line"], how="left_anti"))
         count = new.count()
@@ -186,7 +196,7 @@ class _Import:
         """Work a file's rows out once, count them, and note when too many are bad. `unique`: a key still to check."""
         name = self._name(role)
         self.progress(f"checking {name}")
-        kept = self._keep(frame)
+        kept = self._of_known(self._keep(frame))
         marked = mark_repeats(kept, unique, "event is given twice") if unique else None
         kept = self.checked[role] = kept if marked is None else self._keep(marked)
         groups = kept.groupBy(REASON).count().collect()
@@ -199,6 +209,14 @@ class _Import:
         if self.too_bad is None and count.share > most:
             self.too_bad = DataError(self._complaint(count, kept, most))
         self.report.notes += assumptions(self.layout, role, self.rows[role].types)
+        return kept
+
+    def _of_known(self, rows: DataFrame) -> DataFrame:
+        """The rows but for those of users who were forgotten, which are counted."""
+        if not self.barred or "user_id" not in rows.columns:
+            return rows
+        kept = self._keep(self.barred.without(rows))
+        self.report.erased += rows.count() - kept.count()
         return kept
 
     def _complaint(self, count: FileCount, kept: DataFrame, most: float) -> str:

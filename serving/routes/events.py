@@ -29,7 +29,10 @@ def take() -> tuple[Response, int]:
     parts = service()
     caller = parts.caller()
     events, batch = parse(request.get_data())
-    taken = check(events, batch, caller, parts.snapshot().artefact, parts.settings.data, parts.clock())
+    checked = check(events, batch, caller, parts.snapshot().artefact, parts.settings.data, parts.clock())
+    snapshot = parts.snapshot()
+    taken = [event for event in checked if not snapshot.bars(event.row["user_id"])]
+    parts.metrics.events_dropped.inc(len(checked) - len(taken))
     try:
         parts.eventlog.append([event.row for event in taken])
     except EventLogUnavailable as error:
@@ -38,9 +41,17 @@ def take() -> tuple[Response, int]:
     for event in taken:
         parts.metrics.events.labels(event.row["event_type"]).inc()
     reflected = _reflect(parts, taken)
-    answers = [{"event_id": event.row["event_id"], "reflected": event.row["user_id"] in reflected} for event in taken]
+    kept = {event.row["user_id"] for event in taken}
+    answers = [_answer(event, reflected, kept) for event in checked]
     body = json.dumps({"events": answers} if batch else answers[0])
     return Response(body, mimetype="application/json"), 202
+
+
+def _answer(event: Taken, reflected: set[str], kept: set[str]) -> dict[str, str | bool]:
+    """kept is told of only where it is not: of users who were forgotten. Their app need not send anything again."""
+    user_id = event.row["user_id"]
+    said: dict[str, str | bool] = {"event_id": event.row["event_id"], "reflected": user_id in reflected}
+    return said if user_id in kept else {**said, "kept": False}
 
 
 def _reflect(parts: Service, taken: list[Taken]) -> set[str]:

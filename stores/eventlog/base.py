@@ -32,6 +32,10 @@ class EventLog(ABC):
         """
 
     @abstractmethod
+    def seal(self) -> None:
+        """Begin a new part of the log: the one before never grows again, so that it can be removed once it is read."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of the log; nothing is pending."""
 

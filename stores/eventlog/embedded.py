@@ -58,9 +58,12 @@ class EmbeddedEventLog(EventLog):
             reason = entry.error.strerror
             raise EventLogUnavailable(f"the event log {self._root} took no event: {reason}") from entry.error
 
-    def close(self) -> None:
+    def seal(self) -> None:
         with self._lock:
             self._writer.close()
+
+    def close(self) -> None:
+        self.seal()
 
     def _write_queued(self) -> None:
         """Write and sync all that is queued: as one, so that all of it is there or none."""
@@ -90,6 +93,9 @@ class EmbeddedReader(EventLogReader):
             texts, end = read_texts(segment, positions.get(segment.name, 0))
             if texts:
                 yield Batch([Record(segment.name, offset, text) for offset, text in texts], {segment.name: end})
+
+    def gone_by(self, now: float) -> float | None:
+        return None
 
     def close(self) -> None:
         pass

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # it is exported by chance
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from conf.event_settings import Kafka
@@ -20,6 +20,8 @@ from stores.eventlog.kafka import ADMIN_SECONDS, client_options
 from stores.eventlog.reading import Batch, EventLogReader, Record
 
 BATCH_RECORDS = 10_000
+DELETE_SECONDS = 3600.0
+"""Brokers look every five minutes for what is to go, and delete it a minute later; other settings take longer."""
 SILENCE_SECONDS = 20.0
 """No record for so long, with some still to come, is a failure."""
 
@@ -62,6 +64,19 @@ class KafkaReader(EventLogReader):
             raise self._unreadable(error) from error
         finally:
             consumer.close()
+
+    def gone_by(self, now: float) -> float | None:
+        topic = ConfigResource(ConfigResource.Type.TOPIC, self._settings.topic)
+        try:
+            admin = AdminClient(client_options(self._settings))
+            found = admin.describe_configs([topic], request_timeout=ADMIN_SECONDS)[topic].result()
+        except KafkaException as error:
+            raise EventLogUnavailable(f"the topic {self._settings.topic} cannot be asked: {error}") from error
+        kept, rolled = (int(found[name].value) / 1000 for name in ("retention.ms", "segment.ms"))
+        if kept < 0 or "delete" not in found["cleanup.policy"].value:
+            return None
+        # A segment goes as a whole, once it is closed and its newest record is old enough.
+        return now + kept + rolled + DELETE_SECONDS
 
     def close(self) -> None:
         pass

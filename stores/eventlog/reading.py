@@ -51,5 +51,13 @@ class EventLogReader(ABC):
         """
 
     @abstractmethod
+    def gone_by(self, now: float) -> float | None:
+        """Epoch seconds by which the log has dropped by itself what was appended until `now`; None: it never does.
+
+        Raises:
+            EventLogUnavailable: it cannot be asked now.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of connections."""

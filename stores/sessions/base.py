@@ -72,5 +72,23 @@ class Sessions(ABC):
         """
 
     @abstractmethod
+    def forget(self, user_id: str) -> None:
+        """Drop all of a user's events. Unknown users are fine.
+
+        Raises:
+            StoreTimeout, StoreUnavailable: they may still be there.
+        """
+
+    @abstractmethod
+    def scrub(self) -> str:
+        """Have the bytes of what was dropped leave the files of the session store. May be repeated.
+
+        Returns, for a person, what is left and until when; empty: nothing is.
+
+        Raises:
+            StoreFull, StoreUnavailable: they are still there.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of connections and files. The store may be used again: it reconnects."""

@@ -37,6 +37,7 @@ class EmbeddedSessions(Sessions):
         if not self._folder.exists():
             return ()
         try:
+            self._folder.reopen_if_replaced()
             database = self._folder.database(_DATABASE)
             with self._folder.environment().begin(db=database) as txn:
                 packed = txn.get(user_id.encode())
@@ -44,14 +45,22 @@ class EmbeddedSessions(Sessions):
             raise as_store_error(error, self._folder.path) from error
         return () if packed is None else unpack(packed)
 
+    def forget(self, user_id: str) -> None:
+        if self._folder.exists():
+            self._change(user_id, lambda _: b"")
+
+    def scrub(self) -> str:
+        if self._folder.exists():
+            self._folder.compact()
+        return ""
+
     def close(self) -> None:
         self._folder.close()
 
     def _change(self, user_id: str, change: Callable[[bytes], bytes]) -> bytes:
         key = user_id.encode()
         try:
-            database = self._folder.database(_DATABASE)
-            with self._folder.environment().begin(db=database, write=True) as txn:
+            with self._folder.writing(_DATABASE) as txn:
                 before: bytes = txn.get(key) or b""
                 after = change(before)
                 if after and after != before:

@@ -60,6 +60,12 @@ class RedisSessions(Sessions):
         packed = self._ask(lambda client: client.reading.get(self._key(user_id)))
         return () if packed is None else packing.unpack(packed)
 
+    def forget(self, user_id: str) -> None:
+        self._ask(lambda client: client.writing.delete(self._key(user_id)))
+
+    def scrub(self) -> str:
+        return "snapshots and append-only files of Redis drop it when they are next written: BGREWRITEAOF, BGSAVE"
+
     def close(self) -> None:
         self._client.close()
 

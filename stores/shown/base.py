@@ -48,5 +48,9 @@ class ShownLog(ABC):
         """
 
     @abstractmethod
+    def seal(self) -> None:
+        """Begin a new part of the log within a second or so: the one before never grows again. Never blocks."""
+
+    @abstractmethod
     def close(self) -> None:
         """Write what waits, within some seconds. What is added afterwards is dropped and counted."""

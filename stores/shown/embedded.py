@@ -49,6 +49,7 @@ class EmbeddedShownLog(ShownLog):
         self._dropped = 0
         self._wake = threading.Event()
         self._closed = False
+        self._sealing = False
         self._thread: threading.Thread | None = None
 
     def add(self, page: Shown) -> None:
@@ -59,6 +60,10 @@ class EmbeddedShownLog(ShownLog):
         waiting.append(page)
         if len(waiting) > self._buffer // 2 and not self._wake.is_set():
             self._wake.set()
+
+    def seal(self) -> None:
+        self._sealing = True
+        self._wake.set()
 
     def close(self) -> None:
         self._closed = True
@@ -88,7 +93,10 @@ class EmbeddedShownLog(ShownLog):
         while not self._closed:
             self._wake.wait(FLUSH_SECONDS)
             self._wake.clear()
+            sealing, self._sealing = self._sealing, False
             self._flush()
+            if sealing:
+                self._writer.close()
 
     def _flush(self) -> None:
         while self._waiting:

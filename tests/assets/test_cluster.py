@@ -28,7 +28,7 @@ from tests.cli.conftest import write
 from tests.cli.scored_home import HOUR, make
 from tests.conftest import QUICK, SMALL_SPARK
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 SMALL_EXECUTOR = {"spark.executor.memory": "512m", "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
 USERS = 40
 

@@ -32,6 +32,7 @@ def test_rows_about_users_tell_of_nobody(lake: Lake) -> None:
         {"item_id": "m1", "event_type": "watch", "watch_duration_sec": 60, "completed": None, "rating": None,
          "date": "2026-01-01", "hour": 5}
     ] * ROWS  # fmt: skip
+    assert contents(lake, EVENTS, F.col("hour") == 5, count=3)["dagster/partition_row_count"] == 3, "as it is told"
     assert contents(lake, EVENTS, F.col("hour") == 6)["sample rows"] == dg.MetadataValue.text("no rows")
 
 

@@ -29,7 +29,8 @@ from models.ranker import Ranker, RankerShape
 from models.tower import TowerShape, TwoTower
 from stores.artefact import load_artefact, write_artefact
 from stores.base import Row
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.opening import open_store
 from stores.records import encode_row
 from tests.cli.conftest import write

@@ -14,7 +14,8 @@ from conf.loading import load
 from jobs.tables import PLANS, PUBLICATIONS, PUBLISHED
 from stores.artefact import write_artefact
 from stores.base import Row, Store, choose
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.opening import open_store
 from stores.records import encode_row
 from tests.cli.conftest import Topshelf, write

@@ -27,7 +27,7 @@ def test_what_was_logged_is_in_the_table_and_counted(topshelf: Topshelf, spark: 
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert before - 1 <= found.pop("watermark") <= datetime.now(UTC).timestamp()
-    assert found == {"log": "embedded", "read": 3, "new": 2, "rejected": 0, "dropped": 0}
+    assert found == {"log": "embedded", "read": 3, "new": 2, "rejected": 0, "dropped": 0, "erased": 0}
     assert spark.read.format("delta").load(f"{settings.lake_root}/events").count() == 2
 
     again = topshelf("ingest")

@@ -19,7 +19,8 @@ from conf.hours import Hour
 from conf.loading import load
 from conf.settings import Settings
 from jobs.ledger import first_entry
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 
 FIVE = Hour(datetime(2026, 11, 23, 5, tzinfo=UTC))
 START = FIVE.start - timedelta(hours=3)

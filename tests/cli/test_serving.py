@@ -11,7 +11,8 @@ import pytest
 
 from conf.loading import load
 from stores.artefact import write_artefact
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.opening import open_store
 from tests.cli.conftest import Topshelf
 from tests.serving.conftest import content

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import pairwise
 
 import pytest
@@ -54,6 +55,18 @@ def test_events_come_back_by_time_newest_first(sessions: Sessions) -> None:
 def test_an_empty_store_has_nobody(connect: Connect) -> None:
     assert connect().read("ann") == ()
     connect().trim("ann", 1e12)
+
+
+def test_who_is_forgotten_has_no_session_and_others_go_on(sessions: Sessions, connect: Connect) -> None:
+    with closing(connect()) as other:
+        for user in ("ann", "bob"):
+            other.apply(user, [watch(1, 10)])
+        sessions.forget("ann")
+        sessions.forget("nobody")
+        sessions.scrub()
+        assert (other.read("ann"), other.read("bob")) == ((), (watch(1, 10),))
+        assert other.apply("bob", [watch(2, 20)]) == 2
+        assert sessions.read("bob") == (watch(2, 20), watch(1, 10))
 
 
 def test_any_user_id_is_a_user_of_its_own(sessions: Sessions) -> None:

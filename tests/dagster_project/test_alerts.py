@@ -16,7 +16,8 @@ from conf.loading import load
 from dagster_project.alerts import sensors
 from jobs.alerts import Alert, send
 from jobs.gate import GateFailed
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.opening import open_store
 
 LATE = datetime(2026, 1, 10, 8, 46, tzinfo=UTC)

@@ -5,13 +5,16 @@ What is asked of it later is typed in this process, whose Spark and libraries ha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from pyspark.sql import SparkSession
 
 from tests.e2e.commands import Topshelf, in_this_process
+from tests.services import require_program
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,14 @@ def first_run(begun: tuple[Path, Future[str]]) -> str:
 @pytest.fixture(scope="session")
 def topshelf(home: Path, spark: SparkSession) -> Topshelf:
     return in_this_process(home)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium. A file's own, for its event loop would stand in the way of other tests."""
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(
+            executable_path=require_program("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield made
+        made.close()

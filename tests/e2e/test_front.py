@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from cli.inspecting.app import create_inspect_app
@@ -18,21 +18,12 @@ from cli.inspecting.desk import Desk
 from conf.rules import load_rules
 from conf.settings import Settings
 from stores.opening import open_store
-from tests.services import require_program
 from tests.serving.conftest import ANN, NOW, World
 from tests.serving.conftest import home as settings_of
 
 DAGSTER = "http://127.0.0.1:3000"
 PHONE, DESKTOP = (390, 844), (1440, 900)
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=require_program("chromium"), args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 @pytest.fixture

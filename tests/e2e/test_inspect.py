@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from cli.inspecting.app import create_inspect_app
@@ -28,7 +28,6 @@ from stores.eventlog.embedded import EmbeddedReader
 from stores.opening import open_store
 from stores.takedowns import take_down
 from tests.cli.conftest import LISTS, write
-from tests.services import require_program
 from tests.services.ports import free_port, wait_for_port
 from tests.serving.conftest import ANN, KID, NOW, World, body
 from tests.serving.conftest import home as settings_of
@@ -52,14 +51,6 @@ class Seen:
     def titles(self) -> list[str]:
         found: list[str] = self.page.locator(".card strong").all_inner_texts()
         return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=require_program("chromium"), args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 @pytest.fixture

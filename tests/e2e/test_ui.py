@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.services import require_program
 from tests.services.ports import free_port, wait_for_port
 
 pytestmark = pytest.mark.timeout(600)
@@ -57,13 +56,9 @@ def ui(addresses: tuple[str, str]) -> str:
 
 
 @pytest.fixture
-def page(ui: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=require_program("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser.new_page(viewport={"width": 1600, "height": 1000})
-        browser.close()
+def page(browser: Browser, ui: str) -> Iterator[Page]:
+    with browser.new_page(viewport={"width": 1600, "height": 1000}) as page:
+        yield page
 
 
 def test_the_asset_graph_shows_the_way_from_events_to_lists(ui: str, page: Page) -> None:

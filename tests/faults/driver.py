@@ -10,7 +10,8 @@ from datetime import datetime
 from conf.errors import TopshelfError
 from jobs.publish import control_of
 from stores.base import RING, ControlConflict, Row, Store, StoreFull, StoreUnavailable, WriteReport, choose
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.records import encode_row
 from tests.faults.world import World
 from tests.jobs.publishing import NOW, encoded

@@ -105,8 +105,12 @@ def test_a_store_that_another_lake_published_to_keeps_every_list_until_the_switc
 def test_a_load_that_lost_rows_is_not_switched_to_and_the_next_one_takes_over(after, monkeypatch):
     publisher = after(1)
     with monkeypatch.context() as broken:
-        broken.setattr(attempt, "load", lambda *_: Load(0, 0, 0, 0.0, 0, 0.0))
-        with pytest.raises(DataError, match="2 rows planned, 0 written and 0 rejected"):
+        broken.setattr(
+            attempt,
+            "load",
+            lambda *_: Load(written=0, rejected=0, erased=0, bytes=0, units=0.0, throttled=0, seconds=0.0),
+        )
+        with pytest.raises(DataError, match="2 rows planned, 0 written, 0 rejected and 0 erased"):
             publisher(6, {"ann": [2], "bob": [3]})
     control = publisher.store.read_control()
     assert (control.current, control.lease, control.aborted) == (1, None, (2,))
@@ -270,7 +274,7 @@ def test_lists_that_do_not_pass_the_gate_are_never_written(after):
         publisher(6, {"ann": [11], "bob": []})  # item 11 is taken out
     assert "forbidden_items: 1 of 2 lists" in str(failed.value)
     assert "item m11 for user ann" in str(failed.value)
-    assert "short_lists: 1 of 2 lists have fewer than 1 items: bob" in str(failed.value)
+    assert "short_lists: 1 of 2 lists have fewer than 1 items: user bob" in str(failed.value)
     assert {check.name for check in failed.value.checks if check.passed} >= {"coverage", "overlap"}
     assert (publisher.store.count(), publisher.served("ann")) == (2, [[1]])
     noted = publisher.lake.read(PUBLICATIONS).where("generation = 2 AND state = 'aborted'").first()

@@ -6,8 +6,9 @@ import pytest
 
 from jobs.switch import still_held, switch
 from stores.base import ControlConflict, StoreTimeout
-from stores.control import Control, Generation
+from stores.control import Control
 from stores.embedded import EmbeddedStore
+from stores.generation import Generation
 from stores.takedowns import take_down
 
 MADE = Generation(1, "artefact", "v1", "2026-11-23T05:00Z", "2026-11-23T06:00:00Z")

@@ -27,9 +27,11 @@ from serving.app import create_app
 from serving.auth import make_token
 from serving.follower import Follower
 from serving.metrics import Metrics
-from stores.artefact import ArtefactContent, encode_fragment, write_artefact
+from stores.artefact import encode_fragment, write_artefact
+from stores.artefact_parts import ArtefactContent
 from stores.base import Row, Store
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.opening import open_eventlog, open_sessions, open_store
 from stores.records import ListBody, encode_body, encode_row, pack_vector
 from stores.rollout import Challenger
@@ -60,10 +62,8 @@ def content(**changes) -> ArtefactContent:
         "titles": [f"Film {number}" for number in range(ITEMS)],
         "directors": [None] * ITEMS,
         "fragments": [
-            encode_fragment(
-                f"m{number}", f"Film {number}", thumbnail=None, genres=[genres[primary[number]]], year=2000, rating="PG"
-            )
-            for number in range(ITEMS)
+            encode_fragment(f"m{n}", f"Film {n}", thumbnail=None, genres=[genres[primary[n]]], year=2000, rating="PG")
+            for n in range(ITEMS)
         ],
         "active": np.arange(ITEMS) != 11,
         "maturity": maturity,

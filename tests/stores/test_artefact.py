@@ -9,14 +9,15 @@ import pytest
 from conf.errors import DataError
 from conf.vocabulary import EVERYWHERE
 from stores.artefact import (
-    ArtefactContent,
     encode_fragment,
     extend_names,
     licence_bits,
     load_artefact,
     region_bits,
+    same_but_for_forgotten,
     write_artefact,
 )
+from stores.artefact_parts import ArtefactContent
 from stores.search import SearchDocument, open_index
 
 MATRIX = encode_fragment("m0", "The Matrix", thumbnail=None, genres=["Sci-Fi"], year=1999, rating="R")
@@ -65,12 +66,29 @@ def test_what_is_written_is_loaded(tmp_path):
         mine, theirs = getattr(given, name), getattr(loaded, name)
         if isinstance(mine, np.ndarray):
             np.testing.assert_array_equal(theirs, mine)
+        elif name == "forgotten_upto":
+            assert theirs == mine
         elif name == "popular":
             assert {scope: numbers.tolist() for scope, numbers in theirs.items()} == {"global": [1, 0], "new": []}
         else:
             assert list(theirs) == list(mine), name
     assert len(loaded) == 3
     assert loaded.item_no["ü2"] == 2
+
+
+def test_it_bars_whom_it_was_made_with_and_differs_in_nothing_else(tmp_path):
+    hashes = [3, 2**64 - 1, 2**63]
+    plain, barring = content(), content(forgotten=hashes, forgotten_upto=9)
+    one, other = write_artefact(tmp_path, plain), write_artefact(tmp_path, barring)
+    loaded = load_artefact(tmp_path, other)
+    assert [loaded.bars(hashed) for hashed in (*hashes, 0, 4, 2**63 + 1)] == [True] * 3 + [False] * 3
+    assert loaded.forgotten_upto == 9
+    assert not load_artefact(tmp_path, one).bars(3)
+    assert one != other
+    assert same_but_for_forgotten(tmp_path, one, other)
+    changed = write_artefact(tmp_path, content(titles=["The Matrix", "", "Das Gute"], forgotten=[3], forgotten_upto=9))
+    assert not same_but_for_forgotten(tmp_path, one, changed)
+    assert not same_but_for_forgotten(tmp_path, one, "gone")
 
 
 def test_equal_content_has_an_equal_id_and_is_written_once(tmp_path):

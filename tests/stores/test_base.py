@@ -7,7 +7,8 @@ import pytest
 
 from conf.errors import DataError
 from stores.base import choose
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.records import ListBody, encode_body, encode_row, pack_vector
 
 CONTROL = replace(Control.first("a-store"), current=3)

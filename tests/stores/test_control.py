@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conf.errors import PermanentError
-from stores.control import KEPT_GENERATIONS, Control, Generation, Trending
+from stores.control import KEPT_GENERATIONS, Control, Trending
+from stores.generation import Generation
 
 
 def made(number: int) -> Generation:

@@ -11,9 +11,11 @@ import pytest
 from conf.errors import DataError
 from conf.loading import load
 from conf.settings import Settings
+from jobs import barrier
 from jobs.imports.run import run
 from jobs.lake import Lake
 from jobs.tables import EVENTS, IMPORTS, ITEMS, REJECTS, USERS
+from stores.control import Control
 
 NOW = datetime(2024, 1, 29, tzinfo=UTC)
 ALL = (ITEMS, USERS, EVENTS, REJECTS, IMPORTS)
@@ -187,3 +189,16 @@ def test_an_import_killed_on_the_way_is_finished_by_the_next(
 
 def _fail(*_: object) -> None:
     raise OSError("disk full")
+
+
+def test_rows_of_who_was_forgotten_are_counted_and_left_out_whatever_is_wrong_with_them(
+    lake: Lake, settings: Settings, data: Path
+) -> None:
+    barrier.settle(lake, settings, Control.first("s").with_forgotten(["ann"], 1, "ab" * 32))
+    report = run(lake, data, lenient(settings), NOW)
+    assert report.erased > 10
+    assert report.read + report.erased == len(ITEM_LINES) + len(EVENT_LINES) + len(USER_LINES) - 3  # without headers
+    assert {row["user_id"] for row in lake.read(USERS).collect()} == {"bob", "cat", "dan"}
+    assert {event[0] for event in events_of(lake)} == {"bob", "cat"}
+    assert [row["row"] for row in lake.read(REJECTS).collect() if "ann" in row["row"]] == []
+    assert not run(lake, data, lenient(settings), NOW).changed

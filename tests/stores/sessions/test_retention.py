@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stores.control import Control, Generation
+from stores.control import Control
+from stores.generation import Generation
 from stores.records import ListBody, encode_body, encode_row, pack_vector
 from stores.sessions.retention import passed
 
