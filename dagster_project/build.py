@@ -67,6 +67,12 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         description="Examples, training, measuring and deployment of one day.",
         executor_def=dg.in_process_executor,
     )
+    try_model = dg.define_asset_job(
+        arrivals.TRY_MODEL,
+        dg.AssetSelection.assets("rollouts") - dg.AssetSelection.checks(*fresh),
+        description="Begins the rollout of a new model without waiting for the next hour.",
+        executor_def=dg.in_process_executor,
+    )
     kept_up = upkeep_asset()
     nightly = dg.define_asset_job(
         NIGHTLY,
@@ -80,7 +86,7 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
             [*imported_assets(), *hourly_assets, *daily_assets, kept_up],
         ),
         asset_checks=fresh,
-        jobs=[hourly, daily, nightly, ingest, take_in],
+        jobs=[hourly, daily, nightly, try_model, ingest, take_in],
         schedules=[
             *_schedules(settings, parts, hourly, daily),
             dg.ScheduleDefinition("every_night", cron_schedule="40 3 * * *", job=nightly, execution_timezone="UTC"),

@@ -65,6 +65,10 @@ class Lake:
         unbound = jvm.scala.Option.empty()
         return int(log.update(False, unbound, unbound).version())
 
+    def schema(self, table: Table) -> StructType:
+        """The columns that a table has, which exists; those it should have are `table.schema`."""
+        return self.spark.read.format("delta").load(self.path(table)).schema
+
     def versions(self, *tables: Table) -> dict[str, int | None]:
         return {table.name: self.version(table) for table in tables}
 

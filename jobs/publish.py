@@ -11,15 +11,19 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime
 
+from pyspark.sql import functions as F
+
 from conf.errors import PermanentError
 from conf.hours import Hour
 from conf.settings import Settings
 from jobs import barrier, plan
 from jobs.attempt import Attempt, Result
+from jobs.gate import Check
 from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.load import Listener
 from jobs.manifests import Scored
+from jobs.tables import PUBLISHED
 from stores.artefact import same_but_for_forgotten
 from stores.base import ControlConflict, Store
 from stores.control import Control
@@ -27,6 +31,9 @@ from stores.generation import Generation
 
 EARLIER = "earlier"
 """State of a result that was not published, for readers have a later hour: such as a back-fill's."""
+ACCOUNTING = {
+    "accounting": "Whether every planned list was written, refused or left out, and published has those written"
+}
 
 
 def control_of(store: Store, key: str | None = None) -> Control:
@@ -103,6 +110,20 @@ def run(
             raise lost from error
         raise
     return attempt.finish(after)
+
+
+def accounted(lake: Lake, result: Result) -> Check:
+    """ACCOUNTING of a publication: how many lists its counts and the table do not agree on."""
+    (name,) = ACCOUNTING
+    known = lake.read(PUBLISHED).where(F.col("generation") == result.generation).count()
+    lost = abs(result.planned - result.written - result.rejected - result.erased)
+    off = lost + abs(known - result.written) + abs(result.scored - result.changed - result.unchanged)
+    text = (
+        f"{result.scored:,} scored = {result.changed:,} changed + {result.unchanged:,} unchanged; {result.planned:,} "
+        f"planned = {result.written:,} written + {result.rejected:,} refused + {result.erased:,} forgotten; "
+        f"published has {known:,} of this generation"
+    )
+    return Check(name, off == 0, float(off), 0.0, text)
 
 
 def _must_be_live(live: Generation, hour: Hour, planned: int, same_artefact: bool) -> None:

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from assets.partitions import AN_HOUR_A_RUN
-from assets.resources import Topshelf
+from assets.resources import REPUBLISH_TAG, Topshelf
 from conf.hours import Hour
 from conf.loading import load
 from dagster_project.build import HOURLY, build
@@ -58,8 +58,8 @@ class Given(Topshelf):
 
 
 class World:
-    def __init__(self, spark, home, hours):
-        self.given = Given(home=str(home), overrides=[*SMALL_SPARK, *scored_home.SETTINGS, *OVERRIDES])
+    def __init__(self, spark, home, hours, *overrides):
+        self.given = Given(home=str(home), overrides=[*SMALL_SPARK, *scored_home.SETTINGS, *OVERRIDES, *overrides])
         self.settings, self.hours = self.given.settings(), hours
         self.lake = Lake(spark, self.settings.lake_root)
         made, given = build(self.settings), {"topshelf": self.given}
@@ -85,13 +85,12 @@ class World:
         model = Model("model", "", self.settings.models_path / "model", FIRST.start, {}, digest)
         registry.deploy(registry.add(model, now, "made"), now, "first")
 
-    def run(self, hour, instance):
-        done = self.made.resolve_job_def(HOURLY).execute_in_process(
+    def run(self, hour, instance, steps=STEPS, **more):
+        return self.made.resolve_job_def(HOURLY).execute_in_process(
             run_config={"loggers": {"console": {"config": {}}}},
-            asset_selection=[dg.AssetKey(step) for step in STEPS],
-            partition_key=hour.key, instance=instance,
+            asset_selection=[dg.AssetKey(step) for step in steps],
+            partition_key=hour.key, instance=instance, **more,
         )  # fmt: skip
-        assert done.success
 
     def rows(self, *tables):
         return {table.name: sorted(map(str, self.lake.read(table).collect())) for table in tables}
@@ -112,7 +111,7 @@ def run_on_time(spark, home, count):
 
 def check(world, instance):
     scored = [manifests.scored(world.settings, hour) for hour in world.hours]
-    assert scored[1].changed and scored[1].unchanged, "what readers have already must have been left out"
+    assert (scored[1].changed, scored[1].unchanged) == (1, 3), "what readers have already must have been left out"
     on_time, states, control = world.rows(*BY_HOUR), world.rows(*STATES, PUBLICATIONS), world.control()
     for table in BY_HOUR:
         world.lake.delete(table, "hour < 23")
@@ -124,8 +123,29 @@ def check(world, instance):
     return scored
 
 
-def test_hours_that_are_run_again_give_the_same_rows_and_publish_nothing(spark, tmp_path):
-    check(*run_on_time(spark, tmp_path / "home", 2))
+@pytest.fixture(scope="module")
+def two_hours(spark, tmp_path_factory):
+    return run_on_time(spark, tmp_path_factory.mktemp("two-hours") / "home", 2)
+
+
+def test_hours_that_are_run_again_give_the_same_rows_and_publish_nothing(two_hours):
+    check(*two_hours)
+
+
+def test_a_gate_that_fails_stops_what_depends_on_it_and_nothing_else(spark, two_hours):
+    world, instance = two_hours
+    strict, control = World(spark, world.given.home, world.hours, "gate.short_list=150"), world.control()
+    done = strict.run(
+        world.hours[-1], instance, ("published", "served", "outcomes", "rollouts"),
+        tags={REPUBLISH_TAG: "true"}, raise_on_error=False,
+    )  # fmt: skip
+    ended = {event.step_key: event.event_type_value for event in done.all_events if event.step_key}
+    assert ended == {"published": "STEP_FAILURE", "rollouts": "STEP_SKIPPED",
+                     "served": "STEP_SUCCESS", "outcomes": "STEP_SUCCESS"}  # fmt: skip
+    checks = {event.event_specific_data.check_name: event.event_specific_data.passed
+              for event in done.all_events if event.event_type_value == "ASSET_CHECK_EVALUATION"}  # fmt: skip
+    assert [name for name, passed in checks.items() if not passed] == ["short_lists"]
+    assert world.control().current == control.current
 
 
 @pytest.mark.soak

@@ -18,8 +18,10 @@ from conf.settings import Settings
 from dagster_project.build import DAILY, HOURLY, build
 from dagster_project.freshness import CHECK
 from dagster_project.launch import newest_hour, prepare_instance, run_hour
+from jobs import promotion
 from jobs.gate import CHECKS
 from jobs.health import DRIFT_CHECK, EVENT_CHECKS
+from jobs.publish import ACCOUNTING
 
 HOURLY_ASSETS = {
     "events", "user_features", "item_features", "popularity", "serving_artefact", "recommendations", "published",
@@ -84,7 +86,7 @@ def test_the_gate_is_shown_as_checks_that_block_what_depends_on_the_lists(tmp_pa
     checks = {key.name: nodes.get(key) for key in nodes.asset_check_keys if key.name != CHECK}
     blocking = {name: check.key.asset_key.to_user_string() for name, check in checks.items() if check.blocking}
     assert blocking == dict.fromkeys(CHECKS, "published")
-    assert set(checks) - set(CHECKS) == {*EVENT_CHECKS, DRIFT_CHECK}
+    assert set(checks) - set(CHECKS) == {*EVENT_CHECKS, DRIFT_CHECK, *ACCOUNTING, *promotion.CHECK}
 
 
 @pytest.mark.parametrize(
