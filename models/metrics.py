@@ -73,7 +73,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 def coverage(ranked: Ints, k: int, n: int) -> float:
     """Share of n items that stand among the first k of somebody's list."""
-    return np.count_nonzero(_exposure(ranked, k, n)) / n
+    return float(np.count_nonzero(_exposure(ranked, k, n)) / n)
 
 
 def gini(ranked: Ints, k: int, n: int) -> float:

@@ -133,7 +133,7 @@ def _judged(
     users = len(old)
     mean, before = float((new - old).mean()) if users else 0.0, float(old.mean()) if users else 0.0
     error = float((new - old).std(ddof=1)) / np.sqrt(users) if users > 1 else np.inf
-    low, high = mean - _Z * error, mean + _Z * error
+    low, high = float(mean - _Z * error), float(mean + _Z * error)
     worse = high < 0 and mean < -tolerance * before
     return Finding(measure, segment, users, before, before + mean, low, high, not worse)
 

@@ -44,6 +44,12 @@ def test_the_same_lists_pass(cases):
     assert {finding.segment for finding in findings} == segments
 
 
+def test_what_is_found_is_made_of_plain_values(cases):
+    """Dagster and JSON refuse numpy's."""
+    kinds = {type(value) for finding in judged(cases, 3, 0) for value in vars(finding).values()}
+    assert kinds == {str, int, float, bool}
+
+
 def test_better_lists_pass_and_worse_ones_are_refused_in_words(cases):
     assert refused(judged(cases, 3, 0)) == []
     reasons = refused(judged(cases, 0, 3))
