@@ -23,7 +23,12 @@ REGIONS = ("US", "DE")
 
 
 def write(root: Path, items: int, seed: int) -> str:
-    """Write an artefact of so many items, a tenth of which are withheld from somebody; returns its id."""
+    """Write an artefact of `content`; returns its id."""
+    return write_artefact(root, content(items, seed))
+
+
+def content(items: int, seed: int) -> ArtefactContent:
+    """So many items, a tenth of which are withheld from somebody."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(items, DIM)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -31,46 +36,43 @@ def write(root: Path, items: int, seed: int) -> str:
     genres = [f"Genre {number}" for number in range(GENRES)]
     names = [f"item-{number}" for number in range(items)]
     scopes = ["global", "trending", "new", *(f"genre:{name}" for name in genres), *(f"segment:{s}" for s in SEGMENTS)]
-    return write_artefact(
-        root,
-        ArtefactContent(
-            item_ids=names,
-            titles=[f"Film number {number}" for number in range(items)],
-            directors=[f"Director {number % (items // 10)}" for number in range(items)],
-            fragments=[
-                encode_fragment(
-                    name,
-                    f"Film number {number}",
-                    thumbnail=f"https://images.example/{name}.jpg",
-                    genres=[genres[primary[number]], genres[(primary[number] + 1) % GENRES]],
-                    year=1950 + number % 75,
-                    rating="PG-13",
-                )
-                for number, name in enumerate(names)
-            ],
-            active=rng.random(items) > 0.03,
-            maturity=rng.choice(np.array([0, 1, 2, 3, 4], np.uint8), items, p=[0.4, 0.2, 0.2, 0.15, 0.05]),
-            licensed=np.where(rng.random(items) > 0.03, EVERYWHERE, np.uint64(1)),
-            regions=list(REGIONS),
-            available_from=np.full(items, -np.inf),
-            available_until=np.where(rng.random(items) > 0.02, np.inf, 0.0),
-            genres=np.uint64(1) << primary.astype(np.uint64),
-            primary_genre=primary,
-            genre_names=genres,
-            vectors=vectors,
-            context_items=rng.normal(size=(items, 8)).astype(np.float32) * 0.1,
-            context_page=rng.normal(size=(3, 8)).astype(np.float32),
-            context_pages=["", "home", "search"],
-            context_daypart=rng.normal(size=(1, 4, 8)).astype(np.float32),
-            context_regions=[""],
-            context_weekday=rng.normal(size=(7, 8)).astype(np.float32),
-            similar=rng.integers(0, items, (items, SIMILAR)).astype(np.int32),
-            similar_score=np.tile(np.linspace(0.9, 0.4, SIMILAR, dtype=np.float32), (items, 1)),
-            popular={scope: rng.permutation(items)[:POPULAR].astype(np.int32) for scope in scopes},
-            segments=list(SEGMENTS),
-            model_version="bench",
-            made_for="bench",
-        ),
+    return ArtefactContent(
+        item_ids=names,
+        titles=[f"Film number {number}" for number in range(items)],
+        directors=[f"Director {number % (items // 10)}" for number in range(items)],
+        fragments=[
+            encode_fragment(
+                name,
+                f"Film number {number}",
+                thumbnail=f"https://images.example/{name}.jpg",
+                genres=[genres[primary[number]], genres[(primary[number] + 1) % GENRES]],
+                year=1950 + number % 75,
+                rating="PG-13",
+            )
+            for number, name in enumerate(names)
+        ],
+        active=rng.random(items) > 0.03,
+        maturity=rng.choice(np.array([0, 1, 2, 3, 4], np.uint8), items, p=[0.4, 0.2, 0.2, 0.15, 0.05]),
+        licensed=np.where(rng.random(items) > 0.03, EVERYWHERE, np.uint64(1)),
+        regions=list(REGIONS),
+        available_from=np.full(items, -np.inf),
+        available_until=np.where(rng.random(items) > 0.02, np.inf, 0.0),
+        genres=np.uint64(1) << primary.astype(np.uint64),
+        primary_genre=primary,
+        genre_names=genres,
+        vectors=vectors,
+        context_items=rng.normal(size=(items, 8)).astype(np.float32) * 0.1,
+        context_page=rng.normal(size=(3, 8)).astype(np.float32),
+        context_pages=["", "home", "search"],
+        context_daypart=rng.normal(size=(1, 4, 8)).astype(np.float32),
+        context_regions=[""],
+        context_weekday=rng.normal(size=(7, 8)).astype(np.float32),
+        similar=rng.integers(0, items, (items, SIMILAR)).astype(np.int32),
+        similar_score=np.tile(np.linspace(0.9, 0.4, SIMILAR, dtype=np.float32), (items, 1)),
+        popular={scope: rng.permutation(items)[:POPULAR].astype(np.int32) for scope in scopes},
+        segments=list(SEGMENTS),
+        model_version="bench",
+        made_for="bench",
     )
 
 

@@ -15,9 +15,16 @@ def compiled(function: Loop) -> Loop:
 
     Sums are in the order in which they are written: the same arrays give the same bytes on any machine of one kind.
     """
-    return cast(Loop, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    return _made(function)
 
 
 def inlined(function: Loop) -> Loop:
     """As `compiled`, for what is called in inner loops: a call would cost more than what it does."""
-    return cast(Loop, numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function))
+    return _made(function, forceinline=True)
+
+
+def _made(function: Loop, **more: bool) -> Loop:
+    try:
+        return cast(Loop, numba.njit(cache=True, nogil=True, error_model="numpy", **more)(function))
+    except RuntimeError:  # no folder may be written to, as in a container that is read-only: every process compiles
+        return cast(Loop, numba.njit(nogil=True, error_model="numpy", **more)(function))
