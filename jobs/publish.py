@@ -115,7 +115,7 @@ def run(
 def accounted(lake: Lake, result: Result) -> Check:
     """ACCOUNTING of a publication: how many lists its counts and the table do not agree on."""
     (name,) = ACCOUNTING
-    known = lake.read(PUBLISHED).where(F.col("generation") == result.generation).count()
+    known = lake.read(PUBLISHED).where(F.col("generation") == F.lit(result.generation)).count()
     lost = abs(result.planned - result.written - result.rejected - result.erased)
     off = lost + abs(known - result.written) + abs(result.scored - result.changed - result.unchanged)
     text = (
