@@ -24,7 +24,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
         deps=["user_features", "serving_artefact", "models"],
         pool="spark",
         group_name="lists",
-        kinds={"spark", "pytorch", "faiss", "deltalake"},
+        kinds={"spark", "pytorch", "deltalake"},
         description=RECOMMENDATIONS.doc,
         metadata={"dagster/column_schema": column_schema(RECOMMENDATIONS)},
     )

@@ -45,7 +45,7 @@ def scorer(items: int, settings: Settings, seed: int) -> Scorer:
     tower = TwoTower(shape)
     for module in (tower, ranker):
         module.eval().requires_grad_(False)
-    theme = rng.integers(0, THEMES, items)
+    theme = rng.integers(0, THEMES, items).astype(np.int32)
     vectors = _themed(rng, theme, settings.tower.dim)
     genres = np.zeros((items, GENRES), np.float32)
     genres[np.arange(items), theme % GENRES] = 1

@@ -15,16 +15,20 @@ def compiled(function: Loop) -> Loop:
 
     Sums are in the order in which they are written: the same arrays give the same bytes on any machine of one kind.
     """
-    return _made(function)
+    return _made(function, inlined=False)
 
 
 def inlined(function: Loop) -> Loop:
     """As `compiled`, for what is called in inner loops: a call would cost more than what it does."""
-    return _made(function, forceinline=True)
+    return _made(function, inlined=True)
 
 
-def _made(function: Loop, **more: bool) -> Loop:
+def _made(function: Loop, inlined: bool) -> Loop:
+    def make(cache: bool) -> Loop:
+        how = numba.njit(cache=cache, nogil=True, error_model="numpy", forceinline=inlined)
+        return cast(Loop, how(function))
+
     try:
-        return cast(Loop, numba.njit(cache=True, nogil=True, error_model="numpy", **more)(function))
+        return make(cache=True)
     except RuntimeError:  # no folder may be written to, as in a container that is read-only: every process compiles
-        return cast(Loop, numba.njit(nogil=True, error_model="numpy", **more)(function))
+        return make(cache=False)

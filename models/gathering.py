@@ -16,7 +16,7 @@ from models.types import Bytes, Floats, Ints
 
 _SIMILAR, _GENRE, _NEW, _TRENDING = int(Source.SIMILAR), int(Source.GENRE), int(Source.NEW), int(Source.TRENDING)
 _ANN, _POPULAR, _NO_ANCHOR = int(Source.ANN), int(Source.POPULAR), int(NO_ANCHOR)
-_LEAST = np.float32(1e-6)
+_LEAST, _NOTHING = np.float32(1e-6), np.int32(-1)
 
 
 class Told(NamedTuple):
@@ -90,7 +90,7 @@ def gather(
 def _depth(sources: Sources, found: Found) -> int:
     """Places of the longest source."""
     of_lists = max(sources.similar.shape[1], sources.by_genre.shape[1], len(sources.new), len(sources.trending))
-    return max(of_lists, found.nearest.shape[1], found.co_watched.shape[1], len(sources.popular))
+    return int(max(of_lists, found.nearest.shape[1], found.co_watched.shape[1], len(sources.popular)))
 
 
 @compiled
@@ -140,34 +140,34 @@ def _queue(history: Ints, sources: Sources, notes: Notes, near: Ints, spoken_of:
     depth = max(of_lists, len(near), len(spoken_of))
     watches, count = min(sources.watches, len(history)), 0
     for place in range(depth):
-        spoken, back = np.int32(-1), _NO_ANCHOR
+        spoken, back = _NOTHING, _NO_ANCHOR
         if place < len(spoken_of) and spoken_of[place] >= 0:
             spoken = spoken_of[place]
             if notes.said[spoken, 3] < watches:
                 back = int(notes.said[spoken, 3])
         for ago in range(watches):
             watch = history[len(history) - 1 - ago]
-            like = np.int32(-1)
+            like = _NOTHING
             if place < similar.shape[1] and 0 <= watch < len(similar):
                 like = similar[watch, place]
-            own = spoken if back == ago else np.int32(-1)
+            own = spoken if back == ago else _NOTHING
             count = _pair(like, own, _SIMILAR, ago, count, queue)
         if place < by_genre.shape[1]:
             for genre in liked:
                 if genre < len(by_genre):
-                    count = _pair(by_genre[genre, place], -1, _GENRE, min(genre, _NO_ANCHOR), count, queue)
+                    count = _pair(by_genre[genre, place], _NOTHING, _GENRE, min(genre, _NO_ANCHOR), count, queue)
         if place < len(sources.new):
-            count = _pair(sources.new[place], -1, _NEW, _NO_ANCHOR, count, queue)
+            count = _pair(sources.new[place], _NOTHING, _NEW, _NO_ANCHOR, count, queue)
         if place < len(sources.trending):
-            count = _pair(sources.trending[place], -1, _TRENDING, _NO_ANCHOR, count, queue)
-        close = near[place] if place < len(near) else np.int32(-1)
-        own = spoken if back == _NO_ANCHOR else np.int32(-1)
+            count = _pair(sources.trending[place], _NOTHING, _TRENDING, _NO_ANCHOR, count, queue)
+        close = near[place] if place < len(near) else _NOTHING
+        own = spoken if back == _NO_ANCHOR else _NOTHING
         count = _pair(close, own, _ANN, _NO_ANCHOR, count, queue)
     return count
 
 
 @inlined
-def _pair(one: int, other: int, source: int, anchor: int, count: int, queue: Ints) -> int:
+def _pair(one: np.int32, other: np.int32, source: int, anchor: int, count: int, queue: Ints) -> int:
     """Add two items, the lower one first, as far as there are (-1: none)."""
     for item in (min(one, other), max(one, other)):
         if item >= 0:

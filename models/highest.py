@@ -65,7 +65,7 @@ def _score(key: int) -> np.float32:
     bits = np.int32(key >> 32)
     if bits < 0:
         bits ^= np.int32(0x7FFFFFFF)
-    return np.int32(bits).view(np.float32)  # type: ignore[return-value]
+    return np.int32(bits).view(np.float32)
 
 
 @compiled
