@@ -3,6 +3,7 @@
 \b
     python -m bench.scoring                               # 100,000 items, 20,000 users: about ten minutes
     python -m bench.scoring --items 20000 --users 2000 --rounds 1
+    python -m bench.scoring --stages                      # where the time of one core goes
 
 All three stages through Spark on two cores, from a table of users to the table recommendations: up to
 retrieval.total candidates, the network, filters, retrieval.list_size items with source, reason and score. The peers do
@@ -14,12 +15,15 @@ error.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import click
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from implicit.cpu.als import AlternatingLeastSquares
 from pyspark.ml.recommendation import ALS, ALSModel
@@ -34,9 +38,13 @@ from bench.worlds import workshop
 from conf.loading import load
 from conf.settings import Settings
 from jobs.lake import Lake
-from jobs.list_scoring import LIST_COLUMNS, Inputs, score
+from jobs.list_scoring import LIST_COLUMNS, Inputs, score, score_batch
+from jobs.list_scoring import load as load_scorer
 from jobs.tables import RECOMMENDATIONS
+from jobs.user_batches import filters, user_batch
+from models.scoring import Scorer, padded
 from models.types import Floats
+from stores.artefact import Artefact
 
 SEED = 17
 CORES = 2
@@ -51,14 +59,18 @@ BATCH = 256
 @click.option("--items", default=100_000, show_default=True, type=click.IntRange(min=1_000), help="Items.")
 @click.option("--users", default=20_000, show_default=True, type=click.IntRange(min=256), help="Users.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="Times that all are measured.")
+@click.option("--stages", is_flag=True, help="Measure the stages of the batch on one core, and nothing else.")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A setting of the pipeline. Repeatable.")
-def main(items: int, users: int, rounds: int, overrides: tuple[str, ...]) -> None:
+def main(items: int, users: int, rounds: int, stages: bool, overrides: tuple[str, ...]) -> None:
     with workshop() as (spark, folder):
         settings = load({"TOPSHELF_HOME": str(folder / "home")}, overrides).settings
         progress(f"making a world of {items:,} items and {users:,} users of {WATCHES[0]} to {WATCHES[1]} watches")
         inputs, scorer = scoring_world.write(settings, items, SEED)
         scoring_world.write_users(scorer, folder / "users", users, WATCHES, SEED)
         del scorer
+        if stages:
+            measure_stages(inputs, folder / "users", rounds)
+            return
         found = measure(spark, settings, inputs, folder / "users", items, users, rounds)
     ours = found.pop("topshelf")
     for peer, theirs in found.items():
@@ -89,6 +101,47 @@ def measure(
             if number:
                 found[name].append(rate)
     return found
+
+
+def measure_stages(inputs: Inputs, table: Path, rounds: int) -> None:
+    """Milliseconds of a user that each stage takes, of the first file of users, batch by batch."""
+    artefact, scorer = load_scorer(inputs)
+    rows = pq.read_table(next(iter(sorted(table.iterdir())))).combine_chunks().to_batches()[0]
+    size = inputs.retrieval.batch_users
+    spent: dict[str, list[float]] = {}
+    for number in range(rounds + 1):
+        clock: Counter[str] = Counter()
+        for start in range(0, len(rows), size):
+            _stages(rows.slice(start, size), artefact, scorer, clock)
+        for stage, seconds in clock.items():
+            if number:  # the first round compiles
+                spent.setdefault(stage, []).append(1000 * seconds / len(rows))
+    for stage, values in spent.items():
+        emit(f"scoring.{stage}", values, "ms a user", len(rows))
+
+
+@torch.inference_mode()
+def _stages(rows: pa.RecordBatch, artefact: Artefact, scorer: Scorer, clock: Counter[str]) -> None:
+    """The steps of score_batch one by one, and then all of it."""
+    times = [time.perf_counter()]
+
+    def lap(stage: str) -> None:
+        times.append(time.perf_counter())
+        clock[stage] += times[-1] - times[-2]
+
+    known_users, own = user_batch(rows, scorer.model.history), filters(rows, artefact)
+    batch, own = padded(known_users, own, 0, scorer.retrieval.batch_users)
+    lap("read")
+    known = scorer.ranking.known(batch)
+    lap("tower and products")
+    found = scorer.gatherer.gather(batch.history, own, known.products)
+    lap("candidates")
+    logit_q, _ = scorer.grid(known, found)
+    lap("ranker")
+    scorer.cut(found.item_no, logit_q)
+    lap("cut")
+    score_batch(rows, artefact, scorer)
+    lap("all, with the rows")
 
 
 def _ours(lake: Lake, users: DataFrame, inputs: Inputs) -> None:
