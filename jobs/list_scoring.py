@@ -20,7 +20,6 @@ from jobs.tables import RECOMMENDATIONS
 from jobs.user_batches import filters, user_batch
 from models.blend import SIMPLER as SIMPLER_ORDER
 from models.encoding import EncodedItems
-from models.index import use_threads
 from models.modelfiles import load_usable
 from models.scoring import Scorer
 from models.types import CandidateLists
@@ -63,7 +62,6 @@ def load(inputs: Inputs) -> tuple[Artefact, Scorer]:
     catalogue = arrays_of(artefact)
     # Spark runs a worker a core: more threads in each would only fight.
     torch.set_num_threads(1)
-    use_threads(1)
     scorer = Scorer(
         load_usable(inputs.model)[0],
         EncodedItems.load(inputs.encoded),

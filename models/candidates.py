@@ -6,7 +6,6 @@ so the reason shown is the strongest true one, and reasons vary down a list.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,32 +13,14 @@ from numpy.typing import NDArray
 
 from conf.settings import Retrieval
 from conf.vocabulary import NO_ANCHOR, Source
-from models.gathering import Found, Sources, gather
+from models.gathering import Candidates, Sources, gather
 from models.highest import Notes, Products, Rules
 from models.item_item import ItemScores
-from models.types import Bools, Bytes, CandidateLists, CatalogueArrays, Filters, Floats, Ints
+from models.types import Bools, CandidateLists, CatalogueArrays, Filters, Floats, Ints
 
 ORDER = (Source.SIMILAR, Source.GENRE, Source.NEW, Source.TRENDING, Source.ANN, Source.POPULAR)
 MAX_GENRES = 10
 """Genres of a user that are looked into, the heaviest first."""
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Of B users up to C candidates each, the best places of their sources first.
-
-    (B, C): item_no, -1 at the end of short rows; source and anchor as in ScoredLists; score and recent, what the
-    item-item model says by all watches that it reads and by the last ones. nearest (B, ann) and co_watched
-    (B, item_item): what the two-tower space and the item-item model found, best first, -1 padded.
-    """
-
-    item_no: Ints
-    source: Bytes
-    anchor: Bytes
-    score: Floats
-    recent: Floats
-    nearest: Ints
-    co_watched: Ints
 
 
 class Gatherer:
@@ -79,7 +60,7 @@ class Gatherer:
         cost of the last; -1: none.
         """
         batch, settings = len(history), self.settings
-        found = Found(
+        found = Candidates(
             np.full((batch, settings.total), -1, np.int32),
             np.zeros((batch, settings.total), np.uint8),
             np.full((batch, settings.total), NO_ANCHOR, np.uint8),
@@ -103,7 +84,7 @@ class Gatherer:
             found,
         )
         self._served += batch
-        return Candidates(*found)
+        return found
 
     def _liked(self, weights: Floats) -> Ints:
         """(B, g) the genres that are looked into for each user, ascending; G where there are fewer."""

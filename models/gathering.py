@@ -42,8 +42,13 @@ class Sources(NamedTuple):
     popular: Ints
 
 
-class Found(NamedTuple):
-    """To be filled: see candidates.Candidates."""
+class Candidates(NamedTuple):
+    """Of B users up to C candidates each, the best places of their sources first.
+
+    (B, C): item_no, -1 at the end of short rows; source and anchor as in ScoredLists; score and recent, what the
+    item-item model says by all watches that it reads and by the last ones. nearest (B, ann) and co_watched
+    (B, item_item): what the two-tower space and the item-item model found, best first, -1 padded.
+    """
 
     item_no: Ints
     source: Bytes
@@ -65,7 +70,7 @@ def gather(
     asked: Ints,
     least: int,
     notes: Notes,
-    found: Found,
+    found: Candidates,
 ) -> None:
     """Fill `found`, which is empty. began: how many users the notes have served; the rest as Gatherer.gather has it."""
     keys = np.empty(2 * max(found.nearest.shape[1], found.co_watched.shape[1]), np.int64)
@@ -87,7 +92,7 @@ def gather(
 
 
 @compiled
-def _depth(sources: Sources, found: Found) -> int:
+def _depth(sources: Sources, found: Candidates) -> int:
     """Places of the longest source."""
     of_lists = max(sources.similar.shape[1], sources.by_genre.shape[1], len(sources.new), len(sources.trending))
     return int(max(of_lists, found.nearest.shape[1], found.co_watched.shape[1], len(sources.popular)))
@@ -177,7 +182,9 @@ def _pair(one: np.int32, other: np.int32, source: int, anchor: int, count: int, 
 
 
 @compiled
-def _take(queue: Ints, most: int, user: int, time: int, count: int, rules: Rules, notes: Notes, found: Found) -> int:
+def _take(
+    queue: Ints, most: int, user: int, time: int, count: int, rules: Rules, notes: Notes, found: Candidates
+) -> int:
     """Take up those of the queue that were not yet and may be, until there are `most`; how many there are."""
     licensed, maturity, limit, region = rules.licensed, rules.maturity, rules.limits[user], rules.regions[user]
     taken, told, said = notes.taken, notes.told, notes.said
@@ -200,7 +207,7 @@ def _take(queue: Ints, most: int, user: int, time: int, count: int, rules: Rules
 
 
 @compiled
-def _ask(user: int, time: int, count: int, asked: int, notes: Notes, found: Found) -> None:
+def _ask(user: int, time: int, count: int, asked: int, notes: Notes, found: Candidates) -> None:
     """The item that is asked about comes last, in the stead of another one, where it is no candidate."""
     if asked < 0:
         return

@@ -51,8 +51,3 @@ def write_index(path: Path, vectors: Floats) -> None:
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(np.ascontiguousarray(vectors, np.float32))
     faiss.write_index(index, str(path))
-
-
-def use_threads(count: int) -> None:
-    """Threads faiss may use in this process. Workers set one, so that they do not fight each other."""
-    faiss.omp_set_num_threads(count)

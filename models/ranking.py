@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from conf.settings import Retrieval
 from models.batches import profile_numbers
 from models.blend import FEATURES, LEARNT, SIMPLER_SHIFT, SIMPLER_WEIGHTS
-from models.candidates import Candidates
 from models.encoding import EncodedItems, popularity_features
+from models.gathering import Candidates
 from models.highest import Products
 from models.index import ItemIndex
 from models.modelfiles import Model

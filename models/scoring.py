@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from conf.settings import Retrieval
 from conf.vocabulary import NO_ANCHOR, NO_GENRE
-from models.candidates import Candidates, Gatherer
+from models.candidates import Gatherer
 from models.encoding import EncodedItems
+from models.gathering import Candidates
 from models.index import ItemIndex
 from models.item_item import ItemScores
 from models.modelfiles import Model, load_model

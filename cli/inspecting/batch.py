@@ -24,7 +24,6 @@ from jobs.manifests import encoded_folder, scored
 from jobs.user_batches import filters, user_batch
 from models.candidates import MAX_GENRES
 from models.encoding import EncodedItems
-from models.index import use_threads
 from models.modelfiles import load_usable
 from models.types import Filters
 from serving.lookup import Known
@@ -86,7 +85,6 @@ def _load(inputs: Inputs) -> StagedScorer:
     """As a worker of the hour did, with one thread, so that the numbers are the same to the last bit."""
     artefact = load_artefact(inputs.artefacts, inputs.artefact_id, verify=False)
     torch.set_num_threads(1)
-    use_threads(1)
     catalogue = arrays_of(artefact)
     encoded = EncodedItems.load(inputs.encoded)
     lists = candidate_lists(artefact, inputs.retrieval)

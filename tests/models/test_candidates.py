@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from conf.loading import load
 from conf.vocabulary import EVERYWHERE, NO_ANCHOR, Source
 from models import candidates
-from models.candidates import Candidates, Gatherer
+from models.candidates import Gatherer
 from models.cowatch import CoWatched
+from models.gathering import Candidates
 from models.highest import Products
 from models.item_item import ItemItem, ItemScores
 from models.measuring import open_catalogue
