@@ -31,7 +31,7 @@ run: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## the whole way o
 test: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## run every test; ARGS="-k words" chooses
 	$(BIN)/python -m pytest $(ARGS)
 
-soak: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## what takes long: faults at length, a step on a Spark cluster
+soak: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## what takes long: faults at length, a step on a Spark cluster, hours run again
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
 check: $(STAMPS)/dev $(STAMPS)/project ## style, types, layers and whether the docs are true

@@ -10,6 +10,10 @@ import dagster as dg
 from conf.hours import DAY_FORMAT, KEY_FORMAT, Hour
 from conf.settings import Settings
 
+AN_HOUR_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+"""A back-fill runs each hour whole, in one run, the oldest first. Without a policy Dagster orders them as it likes, and
+an asset that depends on its own hour before gets runs of its own, so that an hour's lists would be compared before the
+hour before is published."""
 BEFORE_ANY_IMPORT = datetime(2024, 1, 1, tzinfo=UTC)
 
 

@@ -6,8 +6,8 @@ from assets import gate_checks
 from assets.metadata import column_schema, publication, publications
 from assets.partitions import Partitions
 from assets.progress import listening
-from assets.resources import REPUBLISH_TAG, Topshelf
-from assets.runs import tag
+from assets.resources import Topshelf
+from assets.runs import republishing, tag
 from assets.samples import contents
 from assets.steps import step
 from conf.hours import Hour
@@ -40,21 +40,15 @@ def published_asset(partitions: Partitions) -> dg.AssetsDefinition:
         scored = manifests.scored(settings, hour)
         with topshelf.store() as store, listening(context.log.info) as listener:
             try:
-                result = publish.run(
-                    lake,
-                    hour,
-                    settings,
-                    store,
-                    scored,
-                    topshelf.now,
-                    listener,
-                    watermark=log_state.watermark(settings.eventlog_path, hour),
-                    republish=context.run.tags.get(REPUBLISH_TAG) == "true",
-                )
+                watermark, republish = log_state.watermark(settings.eventlog_path, hour), republishing(context)
+                result = publish.run(lake, hour, settings, store, scored, topshelf.now, listener, watermark, republish)
             except GateFailed as failed:
                 yield from gate_checks.results(failed.checks)
                 raise
-        yield from gate_checks.results(result.checks) if result.checks else gate_checks.not_judged(result.state)
+        if result.generation is None:
+            yield from gate_checks.not_judged(result.state)
+        else:
+            yield from gate_checks.results((*result.checks, publish.accounted(lake, result)))
         tag(context, generation=result.generation, model=scored.model_version)
         yield dg.MaterializeResult(metadata={**publication(result), **_now(lake)})
 

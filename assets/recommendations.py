@@ -7,6 +7,7 @@ from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.plots import score_histogram
 from assets.resources import Topshelf
+from assets.runs import republishing
 from assets.samples import contents, of_hour
 from assets.steps import step
 from conf.hours import Hour
@@ -30,12 +31,11 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
     @step
     def recommendations(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
-        registry = Registry(lake, settings)
-        model = registry.need_deployed()
+        republish, built = republishing(context), manifests.built(settings, hour)
         with topshelf.store() as store:
             control = publish.control_of(store, barrier.key_of(settings))
-            built, challenger = manifests.built(settings, hour), registry.tried(control)
-            result = score.run(lake, hour, settings, model, built, control, topshelf.now(), challenger)
+            model, challenger = Registry(lake, settings).of_hour(control, hour, built, republish)
+            result = score.run(lake, hour, settings, model, built, control, topshelf.now(), challenger, republish)
         if result.problem:
             said = (
                 f"{result.simpler:,} of {result.scored:,} lists of {hour} are made without the ranker: {result.problem}"
@@ -47,6 +47,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "unchanged": result.unchanged,
                 "model": result.model_id,
                 **_now(lake, hour, result.changed),
+                **({"back-fill": result.backfill} if result.backfill else {}),
                 **({"made without the ranker": result.simpler, "because": result.problem} if result.problem else {}),
                 **({} if result.challenger is None else {"challenger": asdict(result.challenger)}),
             }

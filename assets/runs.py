@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from assets.resources import HOUR_TAG
+from assets.resources import HOUR_TAG, REPUBLISH_TAG
 from conf.hours import DAY_FORMAT, Hour
 
 
@@ -19,6 +19,11 @@ def training_day(context: dg.AssetExecutionContext, now: datetime) -> tuple[date
     hour = context.run.tags.get(HOUR_TAG)
     end = min(start + timedelta(days=1), Hour.of(now).start)
     return start.date(), end if hour is None else min(end, Hour.parse(hour).end)
+
+
+def republishing(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run is to publish an hour that is not later than the live one."""
+    return context.run.tags.get(REPUBLISH_TAG) == "true"
 
 
 def tag(context: dg.AssetExecutionContext, **found: object) -> None:

@@ -5,10 +5,12 @@ import dagster as dg
 from assets.metadata import column_schema
 from assets.partitions import Partitions
 from assets.resources import Topshelf
+from assets.runs import republishing
 from assets.samples import contents
 from assets.steps import step
 from conf.hours import Hour
 from jobs import artefact as job
+from jobs.manifests import built_already
 from jobs.registry import Registry
 from jobs.tables import ITEM_EMBEDDINGS
 
@@ -26,11 +28,10 @@ def serving_artefact_asset(partitions: Partitions) -> dg.AssetsDefinition:
     @step
     def serving_artefact(context: dg.AssetExecutionContext, topshelf: Topshelf) -> dg.MaterializeResult[None]:
         lake, settings = topshelf.lake(), topshelf.settings()
-        registry = Registry(lake, settings)
-        model = registry.need_deployed()
+        hour, built = Hour.parse(context.partition_key), built_already(settings, Hour.parse(context.partition_key))
         with topshelf.store() as store:
             control = store.read_control()
-        hour, challenger = Hour.parse(context.partition_key), registry.tried(control)
+        model, challenger = Registry(lake, settings).of_hour(control, hour, built, republishing(context))
         result = job.run(lake, hour, settings, model, challenger, control)
         return dg.MaterializeResult(
             metadata={

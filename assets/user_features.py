@@ -33,7 +33,7 @@ def user_features_asset(partitions: Partitions) -> dg.AssetsDefinition:
         lake, settings, hour = topshelf.lake(), topshelf.settings(), Hour.parse(context.partition_key)
         result = job.run(lake, hour, settings)
         before = manifests.version_at(settings, Hour(hour.start - timedelta(days=1)), USER_FEATURES.name)
-        yield from warned([health.of_features(lake, before, settings.health)])
+        yield from warned([health.of_features(lake, hour, before, settings.health)])
         yield dg.MaterializeResult(
             metadata={"users with watches": result.with_watches, **contents(lake, USER_FEATURES, count=result.users)},
         )

@@ -37,6 +37,7 @@ def unattended() -> dg.Definitions:
     made = build(settings, given.overrides)
     return dg.Definitions(
         assets=made.assets,
+        asset_checks=made.asset_checks,
         jobs=made.jobs,
         sensors=[*alerts.sensors(settings, given.now), _next_hour(given, list(made.jobs or ()))],
         resources={"topshelf": given},

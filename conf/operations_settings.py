@@ -47,6 +47,7 @@ class Health(Section):
     max_volume_change: float = Field(ge=0, description="Largest change of an hour's events in a week, as a share")
     max_bare: Share = Field(description="Largest share of watches that tell no length")
     max_skewed: Share = Field(description="Largest share of events with a time after their arrival, or long before")
+    max_null_change: Share = Field(description="Largest change in a week of the share of events that lack a value")
     max_psi: float = Field(ge=0, description="Largest population stability index of a feature within a day")
 
 

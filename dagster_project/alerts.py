@@ -40,7 +40,8 @@ def _run_failed(settings: Settings) -> dg.SensorDefinition:
         while cause is not None and cause.cause is not None:
             cause = cause.cause
         kind = "gate_failed" if cause is not None and cause.cls_name == "GateFailed" else "run_failed"
-        partition = run.tags.get("dagster/partition", "")
+        # A back-fill's run of one hour names it as the start of a range.
+        partition = run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_start", "")
         said = (cause.message if cause is not None else error).strip()
         send(
             settings,
@@ -63,7 +64,7 @@ def _hour_late(settings: Settings, clock: Clock) -> dg.SensorDefinition:
         if settings.data.partitions_start is None:
             return dg.SkipReason("there is no data yet")
         due = Hour.of(clock() - timedelta(hours=1, minutes=settings.alerts.late_minutes))
-        live, problem = _live_hour(settings)
+        live, problem = live_hour(settings)
         if (live is not None and live >= due) or context.cursor == due.key:
             return dg.SkipReason(f"readers have {live}" if problem is None else problem)
         has = "nothing is published" if live is None else f"readers have the lists of {live}"
@@ -82,7 +83,8 @@ def _hour_late(settings: Settings, clock: Clock) -> dg.SensorDefinition:
     return hour_late
 
 
-def _live_hour(settings: Settings) -> tuple[Hour | None, str | None]:
+def live_hour(settings: Settings) -> tuple[Hour | None, str | None]:
+    """The hour that readers have, None where there is none; and what kept the store from telling it."""
     try:
         with open_store(settings) as store:
             control = store.read_control()

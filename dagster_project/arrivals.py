@@ -1,4 +1,4 @@
-"""Sensors that see what has come in: events in the log, and files in the folder data.watch."""
+"""Sensors that see what has come in: events in the log, files in the folder data.watch, and a new model."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import dagster as dg
 
 from assets import arrivals
 from conf.settings import Settings
+from dagster_project.alerts import live_hour
 from jobs.ingest import waiting
 from jobs.log_state import stream_runs
 from stores.opening import open_eventlog_reader
 
-EVENTS_SECONDS, FILES_SECONDS = 300, 60
+EVENTS_SECONDS, FILES_SECONDS, MODEL_SECONDS = 300, 60, 60
+TRY_MODEL = "try_model"
 TRIES = 3
 FILES_TAG = "topshelf/files"
 """Run tag: a digest of the files that the run imports."""
@@ -35,7 +37,7 @@ def sensors(settings: Settings, clock: Clock = lambda: datetime.now(UTC)) -> Seq
     """Those of live data; nothing comes to a finished record. Off until an operator turns them on."""
     if settings.data.profile != "live":
         return []
-    found = [_new_events(settings, clock)]
+    found = [_new_events(settings, clock), _new_model(settings)]
     return [*found, _new_files(settings)] if settings.data.watch is not None else found
 
 
@@ -57,6 +59,27 @@ def _new_events(settings: Settings, clock: Clock) -> dg.SensorDefinition:
         return dg.RunRequest(run_key=f"{clock():%Y-%m-%dT%H:%M}")
 
     return new_events
+
+
+def _new_model(settings: Settings) -> dg.SensorDefinition:
+    @dg.asset_sensor(
+        name="new_model",
+        asset_key=dg.AssetKey("models"),
+        job_name=TRY_MODEL,
+        minimum_interval_seconds=MODEL_SECONDS,
+        description="Begins the rollout of a model that passed its gate, in the hour that readers have.",
+    )
+    def new_model(context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest | dg.SkipReason:
+        made = event.asset_materialization
+        found = {name: value.value for name, value in (made.metadata if made else {}).items()}
+        if not found.get("passed"):
+            return dg.SkipReason(f"{found.get('version')} was refused: {found.get('refused because')}")
+        live, problem = live_hour(settings)
+        if live is None:
+            return dg.SkipReason(problem or f"nothing is published yet that {found['version']} could be tried beside")
+        return dg.RunRequest(run_key=str(found["model"]), partition_key=live.key)
+
+    return new_model
 
 
 def _new_files(settings: Settings) -> dg.SensorDefinition:

@@ -14,7 +14,7 @@ from assets.imported import imported_assets
 from assets.item_features import item_features_asset
 from assets.models import models_asset
 from assets.outcomes import outcomes_asset
-from assets.partitions import Partitions, partitions
+from assets.partitions import AN_HOUR_A_RUN, Partitions, partitions
 from assets.popularity import popularity_asset
 from assets.published import published_asset
 from assets.recommendations import recommendations_asset
@@ -27,7 +27,7 @@ from assets.upkeep import upkeep_asset
 from assets.user_features import user_features_asset
 from conf.hours import DAY_FORMAT
 from conf.settings import Settings
-from dagster_project import alerts, arrivals
+from dagster_project import alerts, arrivals, freshness
 from dagster_project.logs import console
 
 HOURLY, DAILY, NIGHTLY = "hourly", "daily", "nightly"
@@ -37,7 +37,7 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
     """Definitions whose assets use `settings`; `overrides` are the `--set` texts they were loaded with."""
     parts = partitions(settings)
     hourly_assets = [
-        make(parts)
+        make(parts).with_attributes(backfill_policy=AN_HOUR_A_RUN)
         for make in (
             events_asset,
             user_features_asset,
@@ -51,12 +51,12 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
             rollout_asset,
         )
     ]
-    if settings.data.profile == "live":
-        hourly_assets = [_kept_fresh(asset, settings) for asset in hourly_assets]
+    names = [asset.key.to_user_string() for asset in hourly_assets]
+    fresh = freshness.checks(names) if settings.data.profile == "live" else []
     daily_assets = [make(parts) for make in (training_examples_asset, models_asset)]
     hourly = dg.define_asset_job(
         HOURLY,
-        dg.AssetSelection.assets(*hourly_assets),
+        dg.AssetSelection.assets(*hourly_assets) - dg.AssetSelection.checks(*fresh),
         description="Features, lists and their publication for one hour.",
         # One process, so one JVM a run: Spark's start costs more than what two assets at once would save.
         executor_def=dg.in_process_executor,
@@ -65,6 +65,12 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
         DAILY,
         dg.AssetSelection.assets(*daily_assets),
         description="Examples, training, measuring and deployment of one day.",
+        executor_def=dg.in_process_executor,
+    )
+    try_model = dg.define_asset_job(
+        arrivals.TRY_MODEL,
+        dg.AssetSelection.assets("rollouts") - dg.AssetSelection.checks(*fresh),
+        description="Begins the rollout of a new model without waiting for the next hour.",
         executor_def=dg.in_process_executor,
     )
     kept_up = upkeep_asset()
@@ -79,23 +85,21 @@ def build(settings: Settings, overrides: Iterable[str] = ()) -> dg.Definitions:
             lambda spec: spec.replace_attributes(owners=settings.dagster.owners),
             [*imported_assets(), *hourly_assets, *daily_assets, kept_up],
         ),
-        jobs=[hourly, daily, nightly, ingest, take_in],
+        asset_checks=fresh,
+        jobs=[hourly, daily, nightly, try_model, ingest, take_in],
         schedules=[
             *_schedules(settings, parts, hourly, daily),
             dg.ScheduleDefinition("every_night", cron_schedule="40 3 * * *", job=nightly, execution_timezone="UTC"),
         ],
-        sensors=[*alerts.sensors(settings), *arrivals.sensors(settings)],
+        sensors=[
+            *alerts.sensors(settings),
+            *arrivals.sensors(settings),
+            *([freshness.sensor(settings, names)] if fresh else []),
+        ],
         resources={"topshelf": Topshelf(overrides=list(overrides))},
         executor=dg.in_process_executor,
         loggers={"console": console},
     )
-
-
-def _kept_fresh(asset: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefinition:
-    """Its state in the UI is a warning where an hour is late, and a failure where the next one is, too."""
-    late = timedelta(hours=1, minutes=settings.alerts.late_minutes)
-    policy = dg.FreshnessPolicy.time_window(fail_window=late + timedelta(hours=1), warn_window=late)
-    return asset.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, policy))
 
 
 def _schedules(

@@ -102,7 +102,8 @@ def run_hour(
         summary.steps.append(("start Spark", time.perf_counter() - started))
         registry = Registry(lake, settings)
         newest = next((model for model in registry.models() if model.intact()), None)
-        if force or registry.deployed() is None or train.is_due(newest, wanted, settings):
+        due = not _readers_have_later(settings, wanted) and train.is_due(newest, wanted, settings)
+        if force or registry.deployed() is None or due:
             _run_job(
                 definitions,
                 DAILY,
@@ -131,6 +132,13 @@ def _check_inside(settings: Settings, hour: Hour, now: datetime) -> None:
     first = last if settings.data.partitions_start is None else Hour.of(settings.data.partitions_start)
     if not first <= hour <= last:
         raise ConfigError(f"hour {hour} lies outside of the data, whose whole hours are {first} to {last}")
+
+
+def _readers_have_later(settings: Settings, hour: Hour) -> bool:
+    """Then it is worked out with the model that it was made with, and no training is due."""
+    with open_store(settings) as store:
+        control = store.read_control()
+    return control is not None and manifests.has_later(control, hour)
 
 
 def _count(settings: Settings, summary: RunSummary) -> None:

@@ -231,4 +231,4 @@ def _write_embeddings(lake: Lake, items: pa.Table, encoded: EncodedItems, model_
             "as_of": pc.cast(pa.array([hour.end] * len(vectors)), pa.timestamp("us", "UTC")),
         }
     )
-    lake.overwrite(ITEM_EMBEDDINGS, lake.spark.createDataFrame(table).coalesce(1))
+    lake.overwrite_state(ITEM_EMBEDDINGS, lake.spark.createDataFrame(table).coalesce(1), hour)

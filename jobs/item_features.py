@@ -25,10 +25,10 @@ class Result:
 
 
 def run(lake: Lake, hour: Hour, settings: Settings) -> Result:
-    """Work out every item's features as of the end of `hour` and replace the table."""
+    """Work out every item's features as of the end of `hour` and replace the table, if it tells of no later hour."""
     events = with_items(lake, events_before(lake, hour.end)).withColumn("liked", is_positive(settings))
-    lake.overwrite(ITEM_FEATURES, features(events, lake.read(ITEMS), settings, hour.end))
-    counts = lake.read(ITEM_FEATURES).agg(F.count("*").alias("items"), F.count_if("cold").alias("cold")).first()
+    lake.overwrite_state(ITEM_FEATURES, features(events, lake.read(ITEMS), settings, hour.end), hour)
+    counts = lake.state(ITEM_FEATURES, hour).agg(F.count("*").alias("items"), F.count_if("cold").alias("cold")).first()
     assert counts is not None
     return Result(counts["items"], counts["cold"])
 

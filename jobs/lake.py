@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from delta.tables import DeltaTable
-from pyspark.errors import AnalysisException
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
 from conf.errors import DataError
+from conf.hours import Hour
 from jobs.alone import Share
 from jobs.tables import Table
 
@@ -23,6 +26,9 @@ DELTAS_OWN = {KEPT_FILES: "interval 168 hours", KEPT_LOG: f"interval {LOG_HOURS}
 """What Delta does where a table does not say."""
 ROWS_A_FILE = 1_000_000
 """Of what is added a little at a time: as few files as that makes."""
+GONE = ("DELTA_VERSION_NOT_FOUND", "DELTA_VERSION_NOT_CONTIGUOUS", "DELTA_FILE_NOT_FOUND", "FILE_NOT_EXIST",
+        "FileNotFoundException", "does not exist")  # fmt: skip
+"""What errors say where the log or the files of an earlier version were removed."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,10 @@ class Lake:
         log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
         unbound = jvm.scala.Option.empty()
         return int(log.update(False, unbound, unbound).version())
+
+    def schema(self, table: Table) -> StructType:
+        """The columns that a table has, which exists; those it should have are `table.schema`."""
+        return self.spark.read.format("delta").load(self.path(table)).schema
 
     def versions(self, *tables: Table) -> dict[str, int | None]:
         return {table.name: self.version(table) for table in tables}
@@ -111,6 +121,54 @@ class Lake:
     def overwrite(self, table: Table, rows: DataFrame) -> None:
         """Replace the whole table in one commit."""
         self._writer(table, rows, "overwrite").save(self.path(table))
+
+    def overwrite_state(self, table: Table, rows: DataFrame, hour: Hour) -> None:
+        """Replace a table that tells how things stand at the end of an hour.
+
+        Where it tells of a later hour, that stays its newest version: `rows` become the version before, for `state`.
+        """
+        newest = self.version(table)
+        later = newest if newest is not None and self._as_of(table, hour.end) > hour.end else None
+        self._writer(table, rows, "overwrite").option("userMetadata", str(hour)).save(self.path(table))
+        if later is not None:
+            DeltaTable.forPath(self.spark, self.path(table)).restoreToVersion(later)
+
+    def state(self, table: Table, hour: Hour) -> DataFrame:
+        """A table as `overwrite_state` wrote it for `hour`. Raises DataError as `state_version` does."""
+        return self.read(table, self.state_version(table, hour))
+
+    def state_version(self, table: Table, hour: Hour) -> int:
+        """The newest version that was written for `hour`.
+
+        Raises:
+            DataError: there is none that can still be read.
+        """
+        newest = self.version(table)
+        if newest is not None and self._as_of(table, hour.end) == hour.end:
+            return newest
+        if newest is not None:
+            past = DeltaTable.forPath(self.spark, self.path(table)).history()
+            row = past.where(F.col("userMetadata") == str(hour)).agg(F.max("version").alias("version")).first()
+            if row is not None and row["version"] is not None and self.readable(table, int(row["version"])):
+                return int(row["version"])
+        raise DataError(f"{table.name} are not those of {hour}: run that hour's `{table.name}` first")
+
+    def readable(self, table: Table, version: int) -> bool:
+        """Whether an earlier version is still there: its log, its files and the marks of its replaced rows."""
+        key = F.xxhash64(*table.key)
+        try:
+            self.read(table, version).agg(F.bit_xor(key)).collect()
+        except (PySparkException, Py4JJavaError) as error:
+            if any(sign in str(error) for sign in GONE):
+                return False
+            raise
+        return True
+
+    def _as_of(self, table: Table, empty: datetime) -> datetime:
+        """Of the newest version; `empty` where it has no rows, as where nobody is known yet."""
+        row = self.read(table).select("as_of").first()
+        # Spark gives times without a zone, in the session's, which is UTC.
+        return empty if row is None else row["as_of"].replace(tzinfo=UTC)
 
     def replace(self, table: Table, rows: DataFrame, where: Mapping[str, str | int | date]) -> None:
         """Replace the partition that `where` names in one commit; a re-run leaves the same rows.

@@ -93,7 +93,7 @@ class Ledger:
         """Take what an attempt wrote for live, and note what hidden attempts its plan had taken over. Repeatable."""
         plan = self._lake.read(PLANS).where(F.col("generation") == generation)
         self._lake.upsert(PUBLISHED, plan.select(*PUBLISHED.columns))
-        hidden = [number for number in self._hidden(control) if number < generation]
+        hidden = [number for number in self.hidden(control) if number < generation]
         self.add(*({**self.entries[number], "taken_over_by": generation} for number in hidden))
 
     def left_behind(self, control: Control) -> DataFrame | None:
@@ -102,12 +102,8 @@ class Ledger:
         What aborted, dead, bad and rolled-back attempts had planned: the store may or may not hold those rows. None
         where there is no such attempt, as in most hours.
         """
-        hidden = self._hidden(control)
-        if not hidden:
-            return None
-        plans = self._lake.read(PLANS).where(F.col("generation").isin(hidden))
-        newest = plans.groupBy(*KEY).agg(F.max("generation").alias("generation"))
-        return plans.join(newest, on=[*KEY, "generation"], how="left_semi")
+        hidden = self.hidden(control)
+        return newest_rows(self._lake.read(PLANS).where(F.col("generation").isin(hidden))) if hidden else None
 
     def forget_plans(self, control: Control) -> None:
         """Delete the plans older than any generation that one can go back to: their rows matter in no ring."""
@@ -121,7 +117,8 @@ class Ledger:
             self._lake.compact(PUBLICATIONS)
             self._lake.compact(PUBLISHED)
 
-    def _hidden(self, control: Control) -> list[int]:
+    def hidden(self, control: Control) -> list[int]:
+        """Attempts whose rows no reader sees and no later plan has taken over."""
         return [
             number
             for number, entry in self.entries.items()
@@ -170,6 +167,12 @@ def past(lake: Lake, most: int) -> list[Entry]:
     newest = rows.orderBy(F.desc("generation")).limit(most)
     found = lake.read(PUBLICATIONS).join(newest, on=["generation", "step"], how="left_semi").orderBy("generation")
     return [row.asDict(recursive=True) for row in found.collect()]
+
+
+def newest_rows(plans: DataFrame) -> DataFrame:
+    """Of rows of PLANS, the newest for each user and variant."""
+    newest = plans.groupBy(*KEY).agg(F.max("generation").alias("generation"))
+    return plans.join(newest, on=[*KEY, "generation"], how="left_semi")
 
 
 def first_entry(attempt: int, hour: Hour, store_id: str, base_version: int | None, now: datetime) -> Entry:

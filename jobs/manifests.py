@@ -14,6 +14,7 @@ from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
 from jobs.lake import write_json
+from stores.control import Control
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,12 @@ class Scored:
     """Lists that a simpler order made, for the ranker gave no numbers or could not be loaded."""
     problem: str = ""
     """Why there are any; empty: there are none."""
+    control: str = ""
+    """What the store's control record had of generations and rollout when the lists were made; empty: not noted."""
+    hidden: tuple[int, ...] = ()
+    """Attempts whose plans readers did not see and nobody had taken over."""
+    backfill: str = ""
+    """Of an hour that was earlier than what readers had: as of what its lists were compared. They are not published."""
 
     def of_champion(self) -> Scored:
         """Without what was made with the model that is being tried."""
@@ -95,7 +102,19 @@ class Scored:
     def of(cls, fields: dict[str, Any]) -> Scored:
         """From what `asdict` makes of one."""
         tried = fields.get("challenger")
-        return cls(**{**fields, "challenger": Tried(**tried) if tried else None})
+        return cls(
+            **{
+                **fields,
+                "challenger": Tried(**tried) if tried else None,
+                "hidden": tuple(fields.get("hidden", ())),
+            }
+        )
+
+
+def has_later(control: Control, hour: Hour) -> bool:
+    """Whether readers have a later hour, so that `hour` is worked out as of then and not published."""
+    live = control.generation()
+    return live is not None and Hour.parse(live.hour) > hour
 
 
 def save(settings: Settings, hour: Hour, made: Built | Scored) -> None:
@@ -111,6 +130,11 @@ def built(settings: Settings, hour: Hour) -> Built:
         DataError: none was made.
     """
     return Built.of(_load(settings, hour, Built))
+
+
+def built_already(settings: Settings, hour: Hour) -> Built | None:
+    """The newest artefact of `hour`; None: none was made."""
+    return built(settings, hour) if _file(settings, hour, Built).exists() else None
 
 
 def built_before(settings: Settings, hour: Hour) -> Built | None:
@@ -138,6 +162,11 @@ def scored(settings: Settings, hour: Hour) -> Scored:
     return Scored.of(_load(settings, hour, Scored))
 
 
+def scored_before(settings: Settings, hour: Hour) -> Scored | None:
+    """What the newest scoring of `hour` read and made; None: it was not scored."""
+    return scored(settings, hour) if _file(settings, hour, Scored).exists() else None
+
+
 def forget_before(settings: Settings, day: date) -> int:
     """Remove what hours of earlier days made, but for the newest artefact of them; returns how many files went.
 
@@ -153,9 +182,8 @@ def forget_before(settings: Settings, day: date) -> int:
 
 def version_at(settings: Settings, hour: Hour, table: str) -> int | None:
     """The Delta version of a table that `hour` was scored with; None: it was not."""
-    if not _file(settings, hour, Scored).exists():
-        return None
-    return scored(settings, hour).versions.get(table)
+    known = scored_before(settings, hour)
+    return None if known is None else known.versions.get(table)
 
 
 def _load(settings: Settings, hour: Hour, kind: type) -> dict[str, Any]:

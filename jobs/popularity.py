@@ -29,7 +29,7 @@ def run(lake: Lake, hour: Hour, settings: Settings) -> Result:
     """Rank items for every scope as of the end of `hour` and replace the hour's partition."""
     # Kept, for five of the rankings read them, and a row an item is little.
     stats = (
-        lake.need(ITEM_FEATURES, "`topshelf run`")
+        lake.state(ITEM_FEATURES, hour)
         .join(
             lake.read(ITEMS).where(F.col("status") == "active").select("item_no", "genres", "release_date"),
             on="item_no",

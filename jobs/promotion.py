@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from conf.errors import DataError
 from conf.settings import Settings
+from jobs.gate import Check
 from jobs.registry import HEADLINE, Model
 from models import promotion
 from models.batches import ExampleSource
@@ -20,6 +21,7 @@ from models.promotion import Finding
 from models.training import TrainReport
 
 COMPARED = tuple(f"{HEADLINE}.{measure}@20" for measure in ("recall", "ndcg", "mrr"))
+CHECK = {"metric_gate": "Whether the new model does as well as the one that serves; else that one goes on"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Verdict:
     reasons: tuple[str, ...]
     text: str
     findings: Sequence[Finding] = ()
+
+    @property
+    def check(self) -> Check:
+        """CHECK: how many of the limits the model breaks, of which none may be broken."""
+        (name,) = CHECK
+        return Check(name, not self.reasons, float(len(self.reasons)), 0.0, "; ".join(self.reasons) or self.text)
 
 
 def judge(

@@ -11,15 +11,19 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime
 
+from pyspark.sql import functions as F
+
 from conf.errors import PermanentError
 from conf.hours import Hour
 from conf.settings import Settings
 from jobs import barrier, plan
 from jobs.attempt import Attempt, Result
+from jobs.gate import Check
 from jobs.lake import Lake
 from jobs.ledger import Ledger
 from jobs.load import Listener
 from jobs.manifests import Scored
+from jobs.tables import PUBLISHED
 from stores.artefact import same_but_for_forgotten
 from stores.base import ControlConflict, Store
 from stores.control import Control
@@ -27,6 +31,9 @@ from stores.generation import Generation
 
 EARLIER = "earlier"
 """State of a result that was not published, for readers have a later hour: such as a back-fill's."""
+ACCOUNTING = {
+    "accounting": "Whether every planned list was written, refused or left out, and published has those written"
+}
 
 
 def control_of(store: Store, key: str | None = None) -> Control:
@@ -55,7 +62,8 @@ def run(
     """Publish the recommendations of `hour`; not where readers have a later one, unless `republish` is asked for.
 
     Raises:
-        PermanentError: the hour is the live one, would now come out differently, and `republish` was not asked for.
+        PermanentError: the hour is the live one, would now come out differently, and `republish` was not asked for; or
+            its lists are a back-fill's.
         OverBudget: it would cost more than publish.max_dollars; nothing was written.
         GateFailed: the lists are not fit to be served; the old generation goes on being served.
         ControlConflict, LeaseLost: another publisher, or an operator, has come between.
@@ -82,6 +90,11 @@ def run(
         same = same_but_for_forgotten(settings.artefacts_path, live.artefact_id, scored.artefact_id)
         _must_be_live(live, hour, planned, same)
         return Result(None, "unchanged", scored.scored, scored.changed, scored.unchanged)
+    if scored.backfill:
+        raise PermanentError(
+            f"the lists of {hour} are a back-fill's, {scored.backfill}, which is not what readers have now: run the "
+            "whole hour again with `topshelf run --republish`, and they are compared with that"
+        )
     # Numbers go on from the ledger's: a new store's first attempt is not the old store's.
     leased = control.begun(max(control.attempts, ledger.last_attempt) + 1)
     try:
@@ -97,6 +110,20 @@ def run(
             raise lost from error
         raise
     return attempt.finish(after)
+
+
+def accounted(lake: Lake, result: Result) -> Check:
+    """ACCOUNTING of a publication: how many lists its counts and the table do not agree on."""
+    (name,) = ACCOUNTING
+    known = lake.read(PUBLISHED).where(F.col("generation") == F.lit(result.generation)).count()
+    lost = abs(result.planned - result.written - result.rejected - result.erased)
+    off = lost + abs(known - result.written) + abs(result.scored - result.changed - result.unchanged)
+    text = (
+        f"{result.scored:,} scored = {result.changed:,} changed + {result.unchanged:,} unchanged; {result.planned:,} "
+        f"planned = {result.written:,} written + {result.rejected:,} refused + {result.erased:,} forgotten; "
+        f"published has {known:,} of this generation"
+    )
+    return Check(name, off == 0, float(off), 0.0, text)
 
 
 def _must_be_live(live: Generation, hour: Hour, planned: int, same_artefact: bool) -> None:

@@ -14,8 +14,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from conf.errors import DataError
+from conf.hours import Hour
 from conf.settings import Settings
 from jobs.lake import Lake
+from jobs.manifests import Built, has_later
 from jobs.tables import MODELS, ROLLOUTS
 from models.modelfiles import MANIFEST
 from stores.control import Control
@@ -89,6 +91,25 @@ class Registry:
             return None
         found = self.find(rollout.model_id)
         return found if found is not None and found.status != DEPLOYED and found.intact() else None
+
+    def of_hour(
+        self, control: Control | None, hour: Hour, built: Built | None, republish: bool
+    ) -> tuple[Model, Model | None]:
+        """The model and the challenger that an hour is to be made with: those deployed and tried now.
+
+        Of an hour earlier than what readers have, those that it was made with, as `built` tells; where the first of
+        them has no files any more, the deployed one.
+
+        Raises:
+            DataError: as `need_deployed`.
+        """
+        if control is None or built is None or republish or not has_later(control, hour):
+            return self.need_deployed(), self.tried(control)
+        model, other = self.find(built.model_id), built.challenger
+        if model is None or not model.intact():
+            return self.need_deployed(), None
+        challenger = None if other is None else self.find(other.model_id)
+        return model, challenger if challenger is not None and challenger.intact() else None
 
     def find(self, model_id: str) -> Model | None:
         """The model of this id; None where none has it."""

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from conf.hours import Hour
 from conf.settings import Settings
 from jobs.lake import Lake
+from jobs.manifests import has_later
 from jobs.outcomes import MOMENTS, Lift, lift
 from jobs.registry import DEPLOYED, VALIDATING, Model, Registry
 from jobs.shadow import TOP, compared, estimated_clicks
@@ -60,6 +61,8 @@ def run(lake: Lake, hour: Hour, settings: Settings, store: Store, now: datetime)
     if control is None or control.generation() is None:
         return Result(None, None, "nothing is published yet")
     rollout = control.rollout
+    if has_later(control, hour):
+        return Result(rollout, None, "nothing is decided by an hour earlier than what readers have")
     if rollout is None:
         return _begin(registry, settings, store, now)
     model = registry.find(rollout.model_id)

@@ -18,11 +18,11 @@ from jobs import barrier
 from jobs.barrier import Barred
 from jobs.events import window_start
 from jobs.lake import Lake
-from jobs.ledger import Ledger
 from jobs.list_scoring import LIST_COLUMNS, Inputs, score
-from jobs.manifests import Built, Scored, Tried, encoded_folder, save
+from jobs.manifests import Built, Scored, Tried, encoded_folder, has_later, save
+from jobs.readers import Readers, past, present
 from jobs.registry import Model
-from jobs.tables import ITEMS, POPULARITY, PUBLISHED, RECOMMENDATIONS, USER_FEATURES
+from jobs.tables import ITEMS, POPULARITY, RECOMMENDATIONS, USER_FEATURES
 from stores.base import CHALLENGER, CHAMPION
 from stores.control import Control
 from stores.rollout import Rollout
@@ -37,6 +37,7 @@ def run(
     control: Control,
     now: datetime,
     challenger: Model | None = None,
+    republish: bool = False,
 ) -> Scored:
     """Score every user active before the end of `hour`, and replace the hour's partition of recommendations.
 
@@ -44,6 +45,8 @@ def run(
 
     A list counts as changed when the readers of the store, whose control record is `control`, do not have it, or were
     given it for this very hour: so a re-run leaves the same partition whether or not it was published in between.
+    Where readers have a later hour it counts what they had when this one was scored in time (`jobs.readers.past`), for
+    it is not published, unless it is to be taken back to (`republish`).
     Users whom an earlier attempt had planned without its rows becoming visible are scored, and count as changed, too.
     With a challenger, whose artefact `built` has, the users for whom its rollout prepares lists are scored by both.
 
@@ -55,17 +58,22 @@ def run(
             f"the artefact of {hour} was made with model {built.model_id}, deployed is {model.model_id}: "
             "run that hour's `serving_artefact` first"
         )
-    ledger = Ledger(lake, control.store_id)
-    ledger.heal(control, now)
     barred = barrier.load(lake, settings, control)
-    left = ledger.left_behind(control)
-    versions = lake.versions(ITEMS, USER_FEATURES, POPULARITY, PUBLISHED)
+    if has_later(control, hour) and not republish:
+        readers = past(lake, hour, settings, control)
+    else:
+        readers = present(lake, control, now)
+    versions = {
+        **lake.versions(ITEMS, POPULARITY),
+        USER_FEATURES.name: lake.state_version(USER_FEATURES, hour),
+        **readers.versions,
+    }
     champion = Variant(CHAMPION, model, built.artefact_id, 0, None)
-    own = _score_variant(lake, hour, settings, champion, control.store_id, left, barred)
+    own = _score_variant(lake, hour, settings, champion, readers, barred)
     tried, other = None, Counts(0, 0, 0)
-    second = _challenging(challenger, built, control)
+    second = _challenging(challenger, built, readers.control)
     if second is not None:
-        other = _score_variant(lake, hour, settings, second, control.store_id, left, barred)
+        other = _score_variant(lake, hour, settings, second, readers, barred)
         tried = Tried(second.model.model_id, second.model.version, second.artefact_id, *other)
     else:
         stale = _of(hour, CHALLENGER)
@@ -85,6 +93,9 @@ def run(
         tried,
         simpler,
         problem,
+        readers.note,
+        readers.hidden,
+        readers.backfill,
     )
     save(settings, hour, result)
     return result
@@ -130,15 +141,10 @@ def _of(hour: Hour, variant: str) -> Column:
 
 
 def _score_variant(
-    lake: Lake,
-    hour: Hour,
-    settings: Settings,
-    variant: Variant,
-    store_id: str,
-    left: DataFrame | None,
-    barred: Barred,
+    lake: Lake, hour: Hour, settings: Settings, variant: Variant, readers: Readers, barred: Barred
 ) -> Counts:
     """Score one variant and replace its partition."""
+    left = readers.left
     touched = None if left is None else left.where(F.col("variant") == variant.name).select("user_id")
     inputs = Inputs(
         settings.artefacts_path,
@@ -148,14 +154,14 @@ def _score_variant(
         settings.retrieval,
         hour.end.timestamp(),
     )
-    users = barred.without(_active(lake, hour, settings, lake.read(PUBLISHED), touched))
+    users = barred.without(_active(lake, hour, settings, readers.published, touched))
     if variant.rollout is not None:
         users = users.where(F.udf(variant.rollout.prepares, BooleanType())("user_id"))
     lists = score(users, inputs).persist(StorageLevel.DISK_ONLY)
     try:
         total = lists.agg(F.count("*").alias("n"), F.count_if("simpler").alias("simpler")).first()
         assert total is not None  # an aggregate without groups has one row
-        changed = _changed(lists, _live(lake, variant, store_id), hour, touched)
+        changed = _changed(lists, _live(variant, readers), hour, touched)
         where: dict[str, str | int | date] = {"date": hour.date, "hour": hour.start.hour, "variant": variant.name}
         rows = changed.withColumns(
             {"model_id": F.lit(variant.model.model_id), **{name: F.lit(value) for name, value in where.items()}}
@@ -166,10 +172,11 @@ def _score_variant(
     return Counts(total["n"], lake.read(RECOMMENDATIONS).where(_of(hour, variant.name)).count(), total["simpler"])
 
 
-def _live(lake: Lake, variant: Variant, store_id: str) -> DataFrame:
+def _live(variant: Variant, readers: Readers) -> DataFrame:
     """The lists by the variant's model that readers have."""
-    published = lake.read(PUBLISHED)
-    mine = published.where((F.col("variant") == variant.name) & (F.col("store_id") == F.lit(store_id)))
+    mine = readers.published.where(
+        (F.col("variant") == variant.name) & (F.col("store_id") == F.lit(readers.control.store_id))
+    )
     return mine.limit(0) if variant.since is None else mine.where(F.col("generation") >= variant.since)
 
 
@@ -177,11 +184,9 @@ def _active(lake: Lake, hour: Hour, settings: Settings, published: DataFrame, to
     """Users to score: those active in the window, those whose live row has other limits, and those `touched`.
 
     Raises:
-        DataError: user_features are those of another hour.
+        DataError: user_features of this hour are not there.
     """
-    users = lake.need(USER_FEATURES, "`topshelf run`")
-    if not users.where(F.col("as_of") != F.lit(hour.end)).isEmpty():
-        raise DataError(f"user_features are not those of {hour}: run that hour's `user_features` first")
+    users = lake.state(USER_FEATURES, hour)
     live = published.where(F.col("variant") == CHAMPION).select(
         "user_id", F.struct("region", "maturity_limit").alias("live_limits")
     )

@@ -23,14 +23,14 @@ class Result:
 
 
 def run(lake: Lake, hour: Hour, settings: Settings) -> Result:
-    """Work out every user's features as of the end of `hour` and replace the table."""
+    """Work out every user's features as of the end of `hour` and replace the table, if it tells of no later hour."""
     events = with_items(lake, events_before(lake, hour.end))
     events = events.withColumn("liked", is_positive(settings))
     users = lake.need(USERS, "`topshelf import DIR`")
     rows = features(events, users, settings, hour.end)
-    lake.overwrite(USER_FEATURES, rows)
+    lake.overwrite_state(USER_FEATURES, rows, hour)
     counts = (
-        lake.read(USER_FEATURES)
+        lake.state(USER_FEATURES, hour)
         .agg(F.count("*").alias("users"), F.count_if(F.col("watches") > 0).alias("with_watches"))
         .first()
     )

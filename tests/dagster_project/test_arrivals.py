@@ -9,31 +9,46 @@ import pytest
 
 from conf.loading import load
 from dagster_project.arrivals import sensors
+from dagster_project.build import build
 from jobs.log_state import STREAM_LOCK, held
-from stores.opening import open_eventlog
+from stores.control import Control
+from stores.generation import Generation
+from stores.opening import open_eventlog, open_store
 
 
 @pytest.fixture
 def settings(tmp_path):
-    return load({"TOPSHELF_HOME": str(tmp_path)}, ["data.watch=incoming"]).settings
+    return load(
+        {"TOPSHELF_HOME": str(tmp_path)}, ["data.watch=incoming", "data.partitions_start=2026-01-10T00:00:00Z"]
+    ).settings
 
 
 @pytest.fixture
-def looks(settings):
-    """The named sensor, looked at again and again: True where it asked for a run, else why it did not."""
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def looks(settings, instance):
+    """The named sensor, looked at again and again: the partition of the run that it asked for, or True; or why it did
+    not."""
     cursors = {}
+    code = build(settings).get_repository_def()
     found = {sensor.name: sensor for sensor in sensors(settings)}
-    with dg.DagsterInstance.ephemeral() as instance:
 
-        def look(name, ended=None):
-            """ended: the status of the run that was asked for."""
-            said = found[name].evaluate_tick(dg.build_sensor_context(instance, cursor=cursors.get(name)))
-            cursors[name] = said.cursor
-            for request in said.run_requests or ():
-                instance.add_run(dg.DagsterRun(found[name].job_name, tags=request.tags, status=ended))
-            return bool(said.run_requests) or said.skip_message
+    def look(name, ended=None):
+        """ended: the status of the run that was asked for."""
+        said = found[name].evaluate_tick(
+            dg.build_sensor_context(instance, cursor=cursors.get(name), repository_def=code)
+        )
+        cursors[name] = said.cursor
+        for request in said.run_requests or ():
+            instance.add_run(dg.DagsterRun(found[name].job_name, tags=request.tags, status=ended))
+            return request.partition_key or True
+        return said.skip_message
 
-        yield look
+    return look
 
 
 def test_events_in_the_log_ask_for_their_ingest(settings, looks):
@@ -64,6 +79,26 @@ def test_files_are_imported_once_when_they_no_longer_change(tmp_path, looks):
     assert "have changed" in looks("new_files")
     assert looks("new_files", ended=dg.DagsterRunStatus.SUCCESS) is True
     assert "nothing is new" in looks("new_files")
+
+
+def test_a_model_that_passed_is_tried_in_the_hour_that_readers_have(settings, looks, instance):
+    def trained(model, **judged):
+        found = {"model": model, "version": "v2", **judged}
+        instance.report_runless_asset_event(dg.AssetMaterialization("models", metadata=found))
+
+    trained("first", passed=True)
+    assert looks("new_model") == "nothing is published yet that v2 could be tried beside"
+    with open_store(settings) as store:
+        first = Control.first("test-store")
+        begun = first.begun(1)
+        store.swap_control(None, first)
+        store.swap_control(first, begun)
+        store.swap_control(begun, begun.switched(Generation(1, "artefact", "v1", "2026-01-10T05:00Z", "now")))
+    trained("second", passed=False, **{"refused because": "its lists are worse"})
+    assert looks("new_model") == "v2 was refused: its lists are worse"
+    trained("third", passed=True)
+    assert looks("new_model") == "2026-01-10-05:00"
+    assert "No new materialization" in looks("new_model")
 
 
 def test_nothing_comes_to_a_finished_record(settings):

@@ -16,9 +16,12 @@ from conf.hours import Hour
 from conf.loading import load
 from conf.settings import Settings
 from dagster_project.build import DAILY, HOURLY, build
+from dagster_project.freshness import CHECK
 from dagster_project.launch import newest_hour, prepare_instance, run_hour
+from jobs import promotion
 from jobs.gate import CHECKS
 from jobs.health import DRIFT_CHECK, EVENT_CHECKS
+from jobs.publish import ACCOUNTING
 
 HOURLY_ASSETS = {
     "events", "user_features", "item_features", "popularity", "serving_artefact", "recommendations", "published",
@@ -80,10 +83,10 @@ def test_every_asset_is_documented_and_in_a_pool_of_one(tmp_path: Path) -> None:
 
 def test_the_gate_is_shown_as_checks_that_block_what_depends_on_the_lists(tmp_path: Path) -> None:
     nodes = build(settings_of(tmp_path)).resolve_asset_graph()
-    checks = {key.name: nodes.get(key) for key in nodes.asset_check_keys}
+    checks = {key.name: nodes.get(key) for key in nodes.asset_check_keys if key.name != CHECK}
     blocking = {name: check.key.asset_key.to_user_string() for name, check in checks.items() if check.blocking}
     assert blocking == dict.fromkeys(CHECKS, "published")
-    assert set(checks) - set(CHECKS) == {*EVENT_CHECKS, DRIFT_CHECK}
+    assert set(checks) - set(CHECKS) == {*EVENT_CHECKS, DRIFT_CHECK, *ACCOUNTING, *promotion.CHECK}
 
 
 @pytest.mark.parametrize(
@@ -110,15 +113,6 @@ def test_partitions_and_schedules_follow_the_data(
         assert list(hourly.get_partition_keys()) == hours
     assert {schedule.name for schedule in definitions.get_repository_def().schedule_defs} == schedules
     assert definitions.resolve_job_def(DAILY).partitions_def is not None
-
-
-@pytest.mark.parametrize(("profile", "fresh"), [("live", True), ("historical", False)])
-def test_what_an_hour_makes_is_expected_every_hour_of_live_data(tmp_path: Path, profile: str, fresh: bool) -> None:
-    hours = ["data.partitions_start=2018-09-24T14:00:00Z", "data.partitions_end=2018-09-24T14:00:00Z"]
-    more = hours if profile == "historical" else []
-    nodes = build(settings_of(tmp_path, f"data.profile={profile}", *more)).resolve_asset_graph()
-    expected = {key.to_user_string() for key in nodes.get_all_asset_keys() if nodes.get(key).freshness_policy}
-    assert expected == (HOURLY_ASSETS if fresh else set())
 
 
 def test_asset_bodies_are_thin() -> None:
