@@ -128,7 +128,7 @@ class Lake:
         Where it tells of a later hour, that stays its newest version: `rows` become the version before, for `state`.
         """
         newest = self.version(table)
-        later = newest if newest is not None and self._as_of(table) > hour.end else None
+        later = newest if newest is not None and self._as_of(table, hour.end) > hour.end else None
         self._writer(table, rows, "overwrite").option("userMetadata", str(hour)).save(self.path(table))
         if later is not None:
             DeltaTable.forPath(self.spark, self.path(table)).restoreToVersion(later)
@@ -144,7 +144,7 @@ class Lake:
             DataError: there is none that can still be read.
         """
         newest = self.version(table)
-        if newest is not None and self._as_of(table) == hour.end:
+        if newest is not None and self._as_of(table, hour.end) == hour.end:
             return newest
         if newest is not None:
             past = DeltaTable.forPath(self.spark, self.path(table)).history()
@@ -164,10 +164,11 @@ class Lake:
             raise
         return True
 
-    def _as_of(self, table: Table) -> datetime:
+    def _as_of(self, table: Table, empty: datetime) -> datetime:
+        """Of the newest version; `empty` where it has no rows, as where nobody is known yet."""
         row = self.read(table).select("as_of").first()
         # Spark gives times without a zone, in the session's, which is UTC.
-        return datetime.min.replace(tzinfo=UTC) if row is None else row["as_of"].replace(tzinfo=UTC)
+        return empty if row is None else row["as_of"].replace(tzinfo=UTC)
 
     def replace(self, table: Table, rows: DataFrame, where: Mapping[str, str | int | date]) -> None:
         """Replace the partition that `where` names in one commit; a re-run leaves the same rows.
