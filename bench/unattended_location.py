@@ -26,6 +26,7 @@ LOCATION = "bench.unattended_location"
 PLAN = "unattended.json"
 """In the home folder: `settings`, those of every run, and `faults`, more of them by run key."""
 TRIES = 4
+SENSOR, SENSOR_TAG = "next_hour", "dagster/sensor_name"
 PARTITION = "dagster/partition"
 
 
@@ -53,7 +54,7 @@ def _plan(home: str) -> dict[str, Any]:
 
 def _next_hour(given: SetTime, jobs: list[Any]) -> dg.SensorDefinition:
     @dg.sensor(
-        name="next_hour",
+        name=SENSOR,
         jobs=jobs,
         minimum_interval_seconds=2,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -83,7 +84,8 @@ def _next_hour(given: SetTime, jobs: list[Any]) -> dg.SensorDefinition:
 
 
 def _tries(instance: dg.DagsterInstance, job: str, partition: str) -> int:
-    return instance.get_runs_count(dg.RunsFilter(job_name=job, tags={PARTITION: partition}))
+    """Of runs that the sensor asked for: the very first training was of the same day."""
+    return instance.get_runs_count(dg.RunsFilter(job_name=job, tags={PARTITION: partition, SENSOR_TAG: SENSOR}))
 
 
 def _request(given: SetTime, job: str, partition: str, number: int) -> dg.RunRequest:
