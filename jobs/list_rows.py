@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def list_items(lists: ScoredLists, history: np.ndarray[Any, Any], artefact: Arte
     kept = lists.item_no >= 0
     offsets = np.concatenate([[0], np.cumsum(kept.sum(1))]).astype(np.int32)
     item_no = lists.item_no[kept]
-    ids = pa.array(artefact.item_ids, pa.string())
+    ids = _ids(artefact)
     source, anchor = lists.source[kept], lists.anchor[kept]
     user = np.repeat(np.arange(len(kept)), kept.sum(1))
     similar, genre = source == Source.SIMILAR, (source == Source.GENRE) & (anchor != NO_ANCHOR)
@@ -71,3 +72,9 @@ def list_items(lists: ScoredLists, history: np.ndarray[Any, Any], artefact: Arte
         names=["item_no", "item_id", "score", "source", "anchor"],
     )
     return pa.ListArray.from_arrays(pa.array(offsets), struct)
+
+
+@lru_cache(maxsize=1)
+def _ids(artefact: Artefact) -> pa.Array:
+    """Once a worker: they are read one by one, and a catalogue has more of them than a batch has items."""
+    return pa.array(artefact.item_ids, pa.string())
