@@ -15,7 +15,7 @@ error.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -110,7 +110,7 @@ def measure_stages(inputs: Inputs, table: Path, rounds: int) -> None:
     size = inputs.retrieval.batch_users
     spent: dict[str, list[float]] = {}
     for number in range(rounds + 1):
-        clock: Counter[str] = Counter()
+        clock: defaultdict[str, float] = defaultdict(float)
         for start in range(0, len(rows), size):
             _stages(rows.slice(start, size), artefact, scorer, clock)
         for stage, seconds in clock.items():
@@ -121,7 +121,7 @@ def measure_stages(inputs: Inputs, table: Path, rounds: int) -> None:
 
 
 @torch.inference_mode()
-def _stages(rows: pa.RecordBatch, artefact: Artefact, scorer: Scorer, clock: Counter[str]) -> None:
+def _stages(rows: pa.RecordBatch, artefact: Artefact, scorer: Scorer, clock: defaultdict[str, float]) -> None:
     """The steps of score_batch one by one, and then all of it."""
     times = [time.perf_counter()]
 
