@@ -1,7 +1,7 @@
 """How fast lists are made, beside tools that make the first hundred items of a user, in the same run.
 
 \b
-    python -m bench.scoring                               # 100,000 items, 20,000 users: about ten minutes
+    python -m bench.scoring                               # 100,000 items, 20,000 users: about six minutes
     python -m bench.scoring --items 20000 --users 2000 --rounds 1
     python -m bench.scoring --stages                      # where the time of one core goes
 
