@@ -176,7 +176,9 @@ def _coverage(lake: Lake, planned: DataFrame, hour: Hour, settings: Settings, co
     """Users active as of the hour, and how many of them have a list with an item once the plan is live."""
     start = window_start(hour.end, settings.features.activity_window_days)
     seen = F.col("last_active").isNotNull() & since("last_active", start)
-    users = lake.read(USER_FEATURES).where(seen).select("user_id")
+    # Its newest version may tell of another hour, as where readers are taken back to an earlier one.
+    features = lake.state(USER_FEATURES, hour) if lake.exists(USER_FEATURES) else lake.read(USER_FEATURES)
+    users = features.where(seen).select("user_id")
     live = lake.read(PUBLISHED).where((F.col("store_id") == control.store_id) & (F.col("variant") == CHAMPION))
     kept = live.join(planned.select(*KEY), on=KEY, how="left_anti")
     filled = F.size("items") > 0

@@ -82,13 +82,6 @@ class Lake:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(table)).select(*table.columns)
 
-    def read_past(self, table: Table, version: int) -> DataFrame | None:
-        """The table as it was; None: its history does not go back so far, for an erasure or upkeep has ended it."""
-        try:
-            return self.read(table, version)
-        except AnalysisException:
-            return None
-
     def need(self, table: Table, made_by: str) -> DataFrame:
         """The table, which must exist.
 
@@ -154,7 +147,8 @@ class Lake:
         raise DataError(f"{table.name} are not those of {hour}: run that hour's `{table.name}` first")
 
     def readable(self, table: Table, version: int) -> bool:
-        """Whether an earlier version is still there: its log, its files and the marks of its replaced rows."""
+        """Whether an earlier version is still there: its log, its files and the marks of its replaced rows. Upkeep ends
+        them in time, and an erasure at once."""
         key = F.xxhash64(*table.key)
         try:
             self.read(table, version).agg(F.bit_xor(key)).collect()

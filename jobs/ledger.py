@@ -147,9 +147,8 @@ class Ledger:
             if left.isEmpty():
                 return
             version = self.entries[number]["base_version"]
-            earlier = None if version is None else self._lake.read_past(PUBLISHED, version)
-            if earlier is not None:
-                before = earlier.where(mine & ~F.col("generation").isin(gone))
+            if version is not None and self._lake.readable(PUBLISHED, version):
+                before = self._lake.read(PUBLISHED, version).where(mine & ~F.col("generation").isin(gone))
                 self._lake.upsert(PUBLISHED, before.join(left, on=KEY, how="left_semi"))
                 left = left.join(before.select(*KEY), on=KEY, how="left_anti").persist()
         if not left.isEmpty():

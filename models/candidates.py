@@ -1,7 +1,10 @@
 """The first stage: up to `total` candidates a user from six sources, each with where it came from.
 
-An item found by several sources keeps the one in which it stands highest, and of equal places the first of ORDER:
-so the reason shown is the strongest true one, and reasons vary down a list.
+An item found by several sources keeps the one in which it stands highest, and of equal places the first in the order
+of gathering._queue: so the reason shown is the strongest true one, and reasons vary down a list.
+
+A source more is a member of conf.vocabulary.Source with its label, arrays in gathering.Sources, a line in _queue, and
+room for it in the queue that gather makes (and in _depth), for compiled loops do not notice where they write.
 """
 
 from __future__ import annotations
@@ -12,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.settings import Retrieval
-from conf.vocabulary import NO_ANCHOR, Source
+from conf.vocabulary import NO_ANCHOR
 from models.gathering import Candidates, Sources, gather
 from models.highest import Notes, Products, Rules
 from models.item_item import ItemScores
 from models.types import Bools, CandidateLists, CatalogueArrays, Filters, Floats, Ints
 
-ORDER = (Source.SIMILAR, Source.GENRE, Source.NEW, Source.TRENDING, Source.ANN, Source.POPULAR)
 MAX_GENRES = 10
 """Genres of a user that are looked into, the heaviest first."""
 

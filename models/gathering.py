@@ -138,8 +138,8 @@ def _listen(history: Ints, told: Told, notes: Notes, time: int) -> int:
 
 @compiled
 def _queue(history: Ints, sources: Sources, notes: Notes, near: Ints, spoken_of: Ints, user: int, queue: Ints) -> int:
-    """All sources side by side, place by place, in the order of candidates.ORDER: rows of item, source and anchor, the
-    same item as often as it is found; how many rows there are."""
+    """All sources side by side, place by place: similar to a watch, of a genre, new, trending, near. Rows of item,
+    source and anchor, the same item as often as it is found; how many rows there are."""
     similar, by_genre, liked = sources.similar, sources.by_genre, sources.liked[user]
     of_lists = max(similar.shape[1], by_genre.shape[1], len(sources.new), len(sources.trending))
     depth = max(of_lists, len(near), len(spoken_of))
