@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -27,7 +28,12 @@ def addresses(home: Path, first_run: str) -> Iterator[tuple[str, str]]:
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.main", "ui", "--port", str(port), "--front-port", "0"],
-        env={**os.environ, "TOPSHELF_HOME": str(home)},
+        # The record ends with the hour that ran: by the clock, another one may be over by now.
+        env={
+            **os.environ,
+            "TOPSHELF_HOME": str(home),
+            "TOPSHELF_DATA__PARTITIONS_END": json.loads(first_run)["hour"],
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
