@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
@@ -15,7 +16,7 @@ from conf.loading import load
 from conf.settings import Settings
 from jobs.lake import Lake
 from jobs.spark import spark_session
-from tests.e2e.commands import whole_way
+from tests.e2e.commands import challenge, whole_way
 
 pytest_plugins = ["tests.services.servers"]
 
@@ -47,21 +48,40 @@ SMALL_SPARK = [
 ]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def begun(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, Future[str]] | None]:
-    """The first run of e2e/: its home folder, and its summary once it has ended.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits longest comes last, so that others run meanwhile."""
+    items.sort(key=lambda item: "challenged" in getattr(item, "fixturenames", ()))
 
-    It is longer than anything else, so it begins with the session, where a test is going to ask for it. It goes on
-    beside the other tests, most of which leave a core idle, in processes that let those of the tests go first.
+
+@dataclass(frozen=True)
+class Begun:
+    """Long work of e2e/: its homes, and what comes of it once it has ended (tests/e2e/commands.py)."""
+
+    home: Path
+    first_run: Future[str]
+    challenged_home: Path
+    challenged: Future[str] | None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun | None]:
+    """The first run of e2e/ and, after it, the second model of a copy of its home.
+
+    They are longer than anything else, so they begin with the session, where a test is going to ask for them. They go
+    on beside the other tests, most of which leave a core idle, in processes that let those of the tests go first.
     """
-    if not any("first_run" in getattr(item, "fixturenames", ()) for item in request.session.items):
+    asked = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    if "first_run" not in asked:
         yield None
         return
-    home = tmp_path_factory.mktemp("e2e") / "home"
-    with ThreadPoolExecutor(1) as background:
-        yield home, background.submit(whole_way, home, QUICK)
+    folder = tmp_path_factory.mktemp("e2e")
+    home, copy = folder / "home", folder / "challenged"
+    background = ThreadPoolExecutor(1)
+    try:
+        first = background.submit(whole_way, home, QUICK, copy if "challenged" in asked else None)
+        yield Begun(home, first, copy, background.submit(challenge, copy) if "challenged" in asked else None)
+    finally:
+        background.shutdown(cancel_futures=True)
 
 
 @pytest.fixture

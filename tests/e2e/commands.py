@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,8 @@ SMALL = {
     "ranker": {"hidden": [32], "epochs": 1},
     "retrieval": {"ann": 100, "total": 300, "list_size": 50},
 }
+LENIENT = ("--set", "promotion.max_drop=1", "--set", "promotion.tolerance=1", "--set", "rollout.steps=[100]")
+OTHER = ("--set", "seed=5", "--set", "tracking.enabled=false")
 WORLD = ("--users", "300", "--items", "200", "--days", "6", "--seed", "3")
 Topshelf = Callable[..., str]
 
@@ -54,12 +57,27 @@ def in_this_process(home: Path) -> Topshelf:
     return call
 
 
-def whole_way(home: Path, spark_conf: dict[str, str]) -> str:
-    """Make a demo world, import it and run its newest hour; returns the summary of the run as JSON."""
+def whole_way(home: Path, spark_conf: dict[str, str], copy: Path | None) -> str:
+    """Make a demo world, import it and run its newest hour; returns the summary of the run as JSON.
+
+    copy: another home, to be as this one is then.
+    """
     home.mkdir()
     settings = {**SMALL, "spark": {**SMALL["spark"], "conf": spark_conf}}
     (home / "settings.yaml").write_text(yaml.safe_dump(settings))
     topshelf = in_a_process(home)
     topshelf("demo-world", str(home / "demo"), *WORLD)
     topshelf("import", str(home / "demo"))
-    return topshelf("run", "--json")
+    summary = topshelf("run", "--json")
+    if copy is not None:
+        shutil.copytree(home, copy)
+    return summary
+
+
+def challenge(home: Path) -> str:
+    """Train a second model, score its shadow and publish it; returns what `rollout status` says of it in between."""
+    topshelf = in_a_process(home)
+    topshelf(*LENIENT, *OTHER, "run", "--force", "--republish", "--json")
+    status = topshelf("rollout", "status", "--json")
+    topshelf(*LENIENT, *OTHER, "run", "--republish", "--json")
+    return status

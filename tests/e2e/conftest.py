@@ -6,26 +6,34 @@ What is asked of it later is typed in this process, whose Spark and libraries ha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from pyspark.sql import SparkSession
 
+from tests.conftest import Begun
 from tests.e2e.commands import Topshelf, in_this_process
 from tests.services import require_program
 
 
 @pytest.fixture(scope="session")
-def home(begun: tuple[Path, Future[str]]) -> Path:
-    return begun[0]
+def home(begun: Begun) -> Path:
+    return begun.home
 
 
 @pytest.fixture(scope="session")
-def first_run(begun: tuple[Path, Future[str]]) -> str:
+def first_run(begun: Begun) -> str:
     """A demo world imported and its newest hour run, in `home`; the summary of the run as JSON."""
-    return begun[1].result()
+    return begun.first_run.result()
+
+
+@pytest.fixture(scope="session")
+def challenged(begun: Begun, first_run: str) -> tuple[Path, str]:
+    """Another home, in which a second model was trained, scored in its shadow and published since the first run; and
+    what `rollout status --json` said when its shadow had begun."""
+    assert begun.challenged is not None
+    return begun.challenged_home, begun.challenged.result()
 
 
 @pytest.fixture(scope="session")
