@@ -124,8 +124,18 @@ def check(world, instance, again):
     return scored
 
 
-def test_a_gate_that_fails_stops_what_depends_on_it_and_nothing_else(spark, tmp_path):
-    world, instance = run_on_time(spark, tmp_path / "home", 1)
+@pytest.fixture(scope="module")
+def two_hours(spark, tmp_path_factory):
+    return run_on_time(spark, tmp_path_factory.mktemp("two-hours") / "home", 2)
+
+
+def test_an_hour_that_is_run_again_gives_the_same_rows_and_publishes_nothing(two_hours):
+    world, instance = two_hours
+    check(world, instance, world.hours[:1])
+
+
+def test_a_gate_that_fails_stops_what_depends_on_it_and_nothing_else(spark, two_hours):
+    world, instance = two_hours
     strict, live = World(spark, world.given.home, world.hours, "gate.short_list=150"), world.control().current
     world.lake.delete(PUBLISHED, "user_id = 'cat'")  # so there is a list to publish
     steps = ("recommendations", "published", "served", "outcomes", "rollouts")
@@ -142,7 +152,7 @@ def test_a_gate_that_fails_stops_what_depends_on_it_and_nothing_else(spark, tmp_
 
 
 @pytest.mark.soak
-def test_hours_run_again_give_the_same_rows_and_publish_nothing_also_where_what_readers_had_is_gone(spark, tmp_path):
+def test_four_hours_are_run_again_also_where_what_readers_had_is_gone(spark, tmp_path):
     world, instance = run_on_time(spark, tmp_path / "home", 4)
     scored = check(world, instance, world.hours)
     assert (scored[2].changed, scored[2].unchanged) == (1, 3), "a list that was left out before has changed"
