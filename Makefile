@@ -8,6 +8,8 @@ UV := $(BIN)/uv
 PACKAGES := conf models stores jobs serving sim assets dagster_project cli bench
 INITS := $(wildcard $(addsuffix /__init__.py,$(PACKAGES)))
 CODE := $(patsubst %/__init__.py,%,$(INITS))
+# Processes of tests. Each starts a Spark of its own: for some few tests `make test WORKERS=0` is faster.
+WORKERS := 2
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header --quiet
 
@@ -29,7 +31,7 @@ run: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## the whole way o
 	@$(BIN)/topshelf tour $(if $(DATA),"$(DATA)")
 
 test: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## run every test; ARGS="-k words" chooses
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder $(ARGS)
 
 soak: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## what takes long: faults at length, a step on a Spark cluster, hours run again
 	$(BIN)/python -m pytest -m soak $(ARGS)
@@ -41,8 +43,8 @@ check: $(STAMPS)/dev $(STAMPS)/project ## style, types, layers and whether the d
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest tests/docs
 
-bench: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## measure, beside bare clients: JSON lines
-	@$(BIN)/python -m bench.publish $(ARGS)
+bench: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## measure, beside peers: JSON lines; FULL=1: the stated sizes
+	@$(BIN)/python -m bench $(if $(FULL),--full) $(ARGS)
 
 relevance: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars ## how good the lists are, beside other recommenders; DATA=folder
 	@$(BIN)/python -m bench.relevance --data "$(or $(DATA),$(error name the data: make relevance DATA=folder))" $(ARGS)

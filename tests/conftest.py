@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from pyspark.sql import SparkSession
+from xdist.scheduler import LoadFileScheduling
 
 from conf.loading import load
 from conf.settings import Settings
 from jobs.lake import Lake
 from jobs.spark import spark_session
-from tests.e2e.commands import challenge, whole_way
 
 pytest_plugins = ["tests.services.servers"]
 
@@ -48,40 +47,35 @@ SMALL_SPARK = [
 ]
 
 
+E2E = "tests/e2e/"
+WHOLE_RUN_SECONDS = 900
+SLOW_FIRST = (E2E, "tests/dagster_project", "tests/jobs", "tests/faults", "tests/cli", "tests/bench")
+"""Folders by what their tests take: the last of several processes is not to be left with minutes of work."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits longest comes last, so that others run meanwhile."""
-    items.sort(key=lambda item: "challenged" in getattr(item, "fixturenames", ()))
+    """The slow ones first; of e2e/, whose first test waits for a whole run, what waits longest last."""
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        folder = next((n for n, name in enumerate(SLOW_FIRST) if item.nodeid.startswith(name)), len(SLOW_FIRST))
+        return folder, "challenged" in getattr(item, "fixturenames", ())
+
+    items.sort(key=place)
+    for item in items:
+        if item.nodeid.startswith(E2E):
+            item.add_marker(pytest.mark.timeout(WHOLE_RUN_SECONDS))
 
 
-@dataclass(frozen=True)
-class Begun:
-    """Long work of e2e/: its homes, and what comes of it once it has ended (tests/e2e/commands.py)."""
+class ByHome(LoadFileScheduling):
+    """A file of tests goes to one process, for it shares what it sets up; so does all of e2e/, which has one home."""
 
-    home: Path
-    first_run: Future[str]
-    challenged_home: Path
-    challenged: Future[str] | None
+    def _split_scope(self, nodeid: str) -> str:
+        return E2E if nodeid.startswith(E2E) else str(super()._split_scope(nodeid))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun | None]:
-    """The first run of e2e/ and, after it, the second model of a copy of its home.
-
-    They are longer than anything else, so they begin with the session, where a test is going to ask for them. They go
-    on beside the other tests, most of which leave a core idle, in processes that let those of the tests go first.
-    """
-    asked = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    if "first_run" not in asked:
-        yield None
-        return
-    folder = tmp_path_factory.mktemp("e2e")
-    home, copy = folder / "home", folder / "challenged"
-    background = ThreadPoolExecutor(1)
-    try:
-        first = background.submit(whole_way, home, QUICK, copy if "challenged" in asked else None)
-        yield Begun(home, first, copy, background.submit(challenge, copy) if "challenged" in asked else None)
-    finally:
-        background.shutdown(cancel_futures=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHome:
+    return ByHome(config, log)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def in_this_process(home: Path) -> Topshelf:
     return call
 
 
-def whole_way(home: Path, spark_conf: dict[str, str], copy: Path | None) -> str:
+def whole_way(home: Path, spark_conf: dict[str, str], copy: Path) -> str:
     """Make a demo world, import it and run its newest hour; returns the summary of the run as JSON.
 
     copy: another home, to be as this one is then.
@@ -69,8 +69,7 @@ def whole_way(home: Path, spark_conf: dict[str, str], copy: Path | None) -> str:
     topshelf("demo-world", str(home / "demo"), *WORLD)
     topshelf("import", str(home / "demo"))
     summary = topshelf("run", "--json")
-    if copy is not None:
-        shutil.copytree(home, copy)
+    shutil.copytree(home, copy)
     return summary
 
 

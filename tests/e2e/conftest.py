@@ -6,15 +6,44 @@ What is asked of it later is typed in this process, whose Spark and libraries ha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from pyspark.sql import SparkSession
 
-from tests.conftest import Begun
-from tests.e2e.commands import Topshelf, in_this_process
+from tests.conftest import QUICK
+from tests.e2e.commands import Topshelf, challenge, in_this_process, whole_way
 from tests.services import require_program
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Long work: its homes, and what comes of it once it has ended (tests/e2e/commands.py)."""
+
+    home: Path
+    first_run: Future[str]
+    challenged_home: Path
+    challenged: Future[str] | None
+
+
+@pytest.fixture(scope="session")
+def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
+    """The first run and, after it, where a test is going to ask for it, the second model of a copy of its home.
+
+    The second goes on beside the tests of the first, in processes that let those of the tests go first.
+    """
+    folder = tmp_path_factory.mktemp("e2e")
+    asked = any("challenged" in getattr(item, "fixturenames", ()) for item in request.session.items)
+    home, copy = folder / "home", folder / "challenged"
+    background = ThreadPoolExecutor(1)
+    try:
+        first = background.submit(whole_way, home, QUICK, copy)
+        yield Begun(home, first, copy, background.submit(challenge, copy) if asked else None)
+    finally:
+        background.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="session")
