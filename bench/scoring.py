@@ -84,9 +84,13 @@ def measure(
     rng = np.random.default_rng(SEED)
     vectors: Floats = rng.normal(size=(users, settings.tower.dim)).astype(np.float32)
     factors: Floats = rng.normal(size=(items, settings.tower.dim)).astype(np.float32)
+    lake = Lake(spark, settings.lake_root)
     als = _untrained(spark, min(users, ALS_USERS), items, settings.tower.dim)
     sides: dict[str, tuple[int, Callable[[], object]]] = {
-        "topshelf": (users, lambda: _ours(Lake(spark, settings.lake_root), spark.read.parquet(str(table)), inputs)),
+        "topshelf": (
+            users,
+            lambda: write_lists(lake, spark.read.parquet(str(table)), inputs),
+        ),
         "gemm": (users, lambda: _gemm(vectors, factors)),
         "implicit": (users, lambda: _implicit(vectors, factors)),
         "Spark ALS": (min(users, ALS_USERS), lambda: _written(als.recommendForAllUsers(KEPT))),
@@ -144,7 +148,8 @@ def _stages(rows: pa.RecordBatch, artefact: Artefact, scorer: Scorer, clock: def
     lap("all, with the rows")
 
 
-def _ours(lake: Lake, users: DataFrame, inputs: Inputs) -> None:
+def write_lists(lake: Lake, users: DataFrame, inputs: Inputs) -> None:
+    """Score `users` and make the lists the whole of the table recommendations."""
     where = {"date": date(2026, 1, 1), "hour": 0, "variant": "champion", "model_id": "bench"}
     rows = score(users, inputs).select(*LIST_COLUMNS)
     lake.overwrite(RECOMMENDATIONS, rows.withColumns({name: F.lit(value) for name, value in where.items()}))

@@ -127,7 +127,7 @@ def fit_tower(tower: TwoTower, run: TowerRun, sequences: Sequences, settings: Se
             found = windows(sequences, settings.training.history, rng)
             size = step.targets(found) if ordered else np.ones(len(found), np.int64)
             for part in steps(found, size, per_pass, settings.tower.examples_per_epoch, rng):
-                yield step.loss(part, rng)
+                yield step.loss(step.batch(part, rng))
 
     validate: Callable[[], float] | None = None
     if run.cases is not None and len(run.cases):

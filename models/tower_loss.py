@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from models.encoding import Catalogue
 from models.sequences import Sequences, Windows
 from models.softmax import softmax_loss
 from models.tower import SEQUENCE, TwoTower, bags_of
-from models.types import Bools, Floats, Longs
+from models.types import Bools, Longs
 
 THINNED = 0.3
 """Share of the watches that a history is learnt from without, so that no single one decides, nor the very next."""
@@ -22,6 +22,26 @@ POOLED_DROPOUT = 0.5
 """Share of a history left out where the pooled encoder is to foretell all of it."""
 EMPTY = 0.05
 """Share of histories left out whole, so that users without one get more than chance."""
+
+
+class TowerBatch(NamedTuple):
+    """What a step reads, on the device, about m users or places of histories.
+
+    items: U of them, as `TwoTower.item_inputs` takes them; the first `pool` are what a target is told apart from, with
+    their correction (pool,) and the targets' rows and cols (t,) as `softmax_loss` takes them; history (B, H): rows of
+    the items; wanted (B, H): the m places to be foretold, None with the pooled encoder, for which m is B;
+    profile (m, 4); watches (m,).
+    """
+
+    items: tuple[Tensor, ...]
+    pool: int
+    correction: Tensor
+    history: Tensor
+    wanted: Tensor | None
+    profile: Tensor
+    watches: Tensor
+    rows: Tensor
+    cols: Tensor
 
 
 class TowerStep:
@@ -44,8 +64,19 @@ class TowerStep:
         inside = self.upto[found.stop] - self.upto[found.start]
         return np.asarray(inside - (self.sequences.target[found.start] & ~self.begins[found.start]), np.int64)
 
-    def loss(self, found: Windows, rng: np.random.Generator) -> Tensor:
+    def loss(self, batch: TowerBatch) -> Tensor:
         """Mean cross-entropy: of every target given all before it, or of a user's items given a random part of them."""
+        inputs = self.tower.item_inputs(*batch.items)
+        if batch.wanted is None:
+            users = self.tower.users(inputs, batch.history, batch.profile, batch.watches)
+        else:
+            pooled = self.tower.pool_before(inputs, batch.history)[batch.wanted]
+            users = self.tower.head(pooled, batch.profile, batch.watches)
+        vectors = self.tower.items(inputs[: batch.pool])
+        return softmax_loss(users, vectors, batch.rows, batch.cols, batch.correction)
+
+    def batch(self, found: Windows, rng: np.random.Generator) -> TowerBatch:
+        """What the loss of some windows is worked out from."""
         places = found.start[:, None] + np.arange((found.stop - found.start).max())
         inside = places < found.stop[:, None]
         places = np.where(inside, places, 0)
@@ -62,33 +93,41 @@ class TowerStep:
 
     def _every_place(
         self, found: Windows, places: Longs, history: Longs, wanted: Bools, rng: np.random.Generator
-    ) -> Tensor:
-        inputs, pool, correction = self._inputs(history[history >= 0], rng)
-        pooled = self.tower.pool_before(inputs, self._rows(history))[self._to(wanted)]
-        profile = self.sequences.profile[found.user[np.nonzero(wanted)[0]]]
-        users = self.tower.head(pooled, self._to(profile), self._to(self.sequences.watches[places[wanted]]))
-        return self._softmax(users, inputs[:pool], np.arange(len(users)), history[wanted], correction)
-
-    def _every_user(self, found: Windows, history: Longs, wanted: Bools, rng: np.random.Generator) -> Tensor:
-        inputs, pool, correction = self._inputs(history[history >= 0], rng)
-        gone = (rng.random(history.shape) < POOLED_DROPOUT) | (rng.random((len(history), 1)) < EMPTY)
-        users = self.tower.users(
-            inputs,
-            self._rows(np.where(gone, -1, history)),
-            self._to(self.sequences.profile[found.user]),
-            self._to(self.sequences.watches[found.stop - 1]),
+    ) -> TowerBatch:
+        items, pool, correction = self._items(history[history >= 0], rng)
+        targets = history[wanted]
+        return TowerBatch(
+            items,
+            pool,
+            correction,
+            self._rows(history),
+            self._to(wanted),
+            self._to(self.sequences.profile[found.user[np.nonzero(wanted)[0]]]),
+            self._to(self.sequences.watches[places[wanted]]),
+            self._to(np.arange(len(targets))),
+            self._to(self.place[targets]),
         )
+
+    def _every_user(self, found: Windows, history: Longs, wanted: Bools, rng: np.random.Generator) -> TowerBatch:
+        items, pool, correction = self._items(history[history >= 0], rng)
+        gone = (rng.random(history.shape) < POOLED_DROPOUT) | (rng.random((len(history), 1)) < EMPTY)
         # An item watched twice is one target.
         n = len(self.place)
         pairs = np.unique(np.nonzero(wanted)[0] * n + history[wanted])
-        return self._softmax(users, inputs[:pool], pairs // n, pairs % n, correction)
+        return TowerBatch(
+            items,
+            pool,
+            correction,
+            self._rows(np.where(gone, -1, history)),
+            None,
+            self._to(self.sequences.profile[found.user]),
+            self._to(self.sequences.watches[found.stop - 1]),
+            self._to(pairs // n),
+            self._to(self.place[pairs % n]),
+        )
 
-    def _softmax(self, users: Tensor, inputs: Tensor, rows: Longs, items: Longs, correction: Floats) -> Tensor:
-        vectors = self.tower.items(inputs)
-        return softmax_loss(users, vectors, self._to(rows), self._to(self.place[items]), self._to(correction))
-
-    def _inputs(self, seen: Longs, rng: np.random.Generator) -> tuple[Tensor, int, Floats]:
-        """Input vectors of a pool that stands for all watched items, then of others among `seen`.
+    def _items(self, seen: Longs, rng: np.random.Generator) -> tuple[tuple[Tensor, ...], int, Tensor]:
+        """A pool that stands for all watched items, then others among `seen`, as `TwoTower.item_inputs` takes them.
 
         Also the pool's size, and the log of each of its items' chance to be in it. self.place then holds the row of
         each. The pool is all watched items, or where they are too many those seen and some drawn uniformly.
@@ -106,8 +145,7 @@ class TowerStep:
         self.place[wanted] = np.arange(len(wanted))
         keep = (rng.random(len(wanted)) >= self.settings.tower.id_dropout).astype(np.float32)
         ids, offsets = bags_of(self.catalogue.bags, wanted)
-        inputs = self.tower.item_inputs(*(self._to(array) for array in (wanted, ids, offsets, keep)))
-        return inputs, len(pool), correction
+        return tuple(self._to(array) for array in (wanted, ids, offsets, keep)), len(pool), self._to(correction)
 
     def _rows(self, history: Longs) -> Tensor:
         return self._to(np.where(history >= 0, self.place[history], -1))
