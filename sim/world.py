@@ -61,7 +61,7 @@ class World:
 
 
 def make_world(
-    out: Path, users: int = 20_000, items: int = 5_000, days: int = 30, seed: int = 17, *, end: datetime
+    out: Path, users: int = 5_000, items: int = 2_000, days: int = 30, seed: int = 17, *, end: datetime
 ) -> WorldSummary:
     """Write items.parquet, users.parquet and events.parquet into `out`.
 

@@ -66,8 +66,8 @@ def import_(context: Context, folder: Path, profile: Profile | None, as_json: bo
 
 @click.command("demo-world")
 @click.argument("out", metavar="OUT", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--users", default=20_000, show_default=True, type=click.IntRange(min=1), help="Users.")
-@click.option("--items", default=5_000, show_default=True, type=click.IntRange(min=1), help="Items.")
+@click.option("--users", default=5_000, show_default=True, type=click.IntRange(min=1), help="Users.")
+@click.option("--items", default=2_000, show_default=True, type=click.IntRange(min=1), help="Items.")
 @click.option("--days", default=30, show_default=True, type=click.IntRange(min=1), help="Days of events.")
 @click.option("--seed", type=int, help="Seed; equal arguments give equal files.  [default: the setting `seed`]")
 @click.option("--end", help="Where the events end, such as 2026-11-23T05 (UTC).  [default: the last full hour]")
