@@ -14,6 +14,7 @@ from conf.hours import Hour
 from jobs import barrier, histograms, manifests, publish, score
 from jobs.alerts import Alert
 from jobs.lake import Lake
+from jobs.manifests import Scored
 from jobs.registry import Registry
 from jobs.tables import RECOMMENDATIONS
 
@@ -46,7 +47,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
                 "users scored": result.scored,
                 "unchanged": result.unchanged,
                 "model": result.model_id,
-                **_now(lake, hour, result.changed),
+                **_now(lake, hour, result),
                 **({"back-fill": result.backfill} if result.backfill else {}),
                 **({"made without the ranker": result.simpler, "because": result.problem} if result.problem else {}),
                 **({} if result.challenger is None else {"challenger": asdict(result.challenger)}),
@@ -56,7 +57,7 @@ def recommendations_asset(partitions: Partitions) -> dg.AssetsDefinition:
     return recommendations
 
 
-def _now(lake: Lake, hour: Hour, count: int) -> dict[str, dg.MetadataValue | int]:
-    """The hour's lists as they are, so many."""
+def _now(lake: Lake, hour: Hour, made: Scored) -> dict[str, dg.MetadataValue | int | str]:
+    """Whose lists of the hour were made, and the lists as they are."""
     scores = score_histogram(*histograms.scores(lake, hour))
-    return {"scores": scores, **contents(lake, RECOMMENDATIONS, of_hour(hour), count)}
+    return {"whose": made.whom, "scores": scores, **contents(lake, RECOMMENDATIONS, of_hour(hour), made.changed)}

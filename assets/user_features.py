@@ -35,7 +35,11 @@ def user_features_asset(partitions: Partitions) -> dg.AssetsDefinition:
         before = manifests.version_at(settings, Hour(hour.start - timedelta(days=1)), USER_FEATURES.name)
         yield from warned([health.of_features(lake, hour, before, settings.health)])
         yield dg.MaterializeResult(
-            metadata={"users with watches": result.with_watches, **contents(lake, USER_FEATURES, count=result.users)},
+            metadata={
+                "users with watches": result.with_watches,
+                "worked out again": result.again,
+                **contents(lake, USER_FEATURES, count=result.users),
+            },
         )
 
     return user_features

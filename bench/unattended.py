@@ -139,7 +139,7 @@ class Trial:
     def _plan(self, settings: list[str]) -> None:
         day = Hour(END + timedelta(hours=self.plan.worthless - 1)).day_key
         refused = Hour(END + timedelta(hours=self.plan.refused)).key
-        faults = {f"{day} 0": list(WORTHLESS), f"{refused} 0": ["gate.min_overlap=1.0", "gate.min_coverage=1.0"]}
+        faults = {f"{day} 0": list(WORTHLESS), f"{refused} 0": ["gate.min_overlap=1.0", "gate.least_lists=1"]}
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         (home / PLAN).write_text(json.dumps({"settings": settings, "faults": faults}))

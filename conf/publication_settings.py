@@ -24,6 +24,10 @@ class Gate(Section):
     """Thresholds that lists must pass before readers are switched to them."""
 
     min_coverage: Share = Field(description="Least share of the hour's active users who have a list")
+    least_lists: Positive = Field(
+        description="Where fewer lists are to be written than this and than there are active users, shares and means "
+        "are worked out as if so many were, the rest as good as before: a few lists tell little"
+    )
     short_list: Positive = Field(description="A list with fewer items counts as short")
     max_short: Share = Field(description="Largest share of short lists among those to be written")
     max_forbidden: Annotated[int, Field(ge=0)] = Field(
@@ -39,7 +43,9 @@ class Gate(Section):
     max_concentration: Share = Field(
         description="Largest share of all first-20 places that the top 1% of items may take"
     )
-    max_rejected: Share = Field(description="Largest share of planned rows that the store may refuse")
+    max_rejected: Share = Field(
+        description="Rows that the store may refuse, at most, as a share of the lists that active users have"
+    )
 
 
 class Prices(Section):

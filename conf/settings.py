@@ -61,6 +61,10 @@ class Features(Section):
     new_release_days: Positive = Field(description="How long an item counts as a new release")
     cold_below_watches: Positive = Field(description="An item with fewer watches counts as cold")
     segment_min_users: Positive = Field(description="Smaller segments fall back on the global list")
+    all_below_users: int = Field(
+        ge=0,
+        description="With fewer users, everybody's features are worked out: finding out whose changed takes longer",
+    )
 
 
 class Training(Section):
@@ -133,6 +137,10 @@ class Retrieval(Section):
     genre_share: Share = Field(description="Share of a list that one primary genre may fill, while others last")
     batch_users: Positive = Field(description="Users scored together; every batch is padded to this size")
     fallback_list: Positive = Field(description="Length of the popular lists kept for genres, segments and all")
+    keep_days: Annotated[int, Field(ge=0, le=60)] = Field(
+        description="Days, at most, for which the list of an active user is kept where nothing of theirs changes; "
+        "0: all are made anew every hour"
+    )
 
 
 class Store(Section):

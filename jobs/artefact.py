@@ -21,7 +21,7 @@ from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
 from conf.vocabulary import NO_GENRE
-from jobs import barrier
+from jobs import barrier, states
 from jobs.catalogue import catalogue
 from jobs.lake import Lake
 from jobs.manifests import Built, BuiltOther, built_before, encoded_folder, save
@@ -231,4 +231,4 @@ def _write_embeddings(lake: Lake, items: pa.Table, encoded: EncodedItems, model_
             "as_of": pc.cast(pa.array([hour.end] * len(vectors)), pa.timestamp("us", "UTC")),
         }
     )
-    lake.overwrite_state(ITEM_EMBEDDINGS, lake.spark.createDataFrame(table).coalesce(1), hour)
+    states.overwrite(lake, ITEM_EMBEDDINGS, lake.spark.createDataFrame(table).coalesce(1), hour)

@@ -80,6 +80,8 @@ class Attempt:
     left_out: str = ""
     """Why the challenger's lists are not part of it."""
     checks: tuple[Check, ...] = ()
+    covered: int = 0
+    """Active users who have a list once the plan is live."""
     entry: dict[str, Any] = field(default_factory=dict)
     """Its row of the ledger."""
 
@@ -167,13 +169,14 @@ class Attempt:
             "carried": counts.carried,
             "estimated_units": expected.units,
             "estimated_dollars": expected.dollars,
-            "manifest": json.dumps({**manifest, "lists_checksum": counts.checksum}),
+            "manifest": json.dumps({**manifest, "lists": self.scored.made(), "lists_checksum": counts.checksum}),
         }
         self._note("planned")
         cost.check_budget(expected, self.settings)
-        self._judge(
-            gate.evaluate(self.lake, self.number, self.hour, self.settings, self.leased, self.scored.artefact_id)
+        checks, self.covered = gate.evaluate(
+            self.lake, self.number, self.hour, self.settings, self.leased, self.scored.artefact_id
         )
+        self._judge(checks)
         self._note("loading")
         self.ledger.write()
         return counts
@@ -218,7 +221,7 @@ class Attempt:
         if done.erased:
             self.entry["manifest"] = json.dumps({**json.loads(self.entry["manifest"]), "erased": done.erased})
             plan.forget(self.lake, self.number, barrier.load(self.lake, self.settings, self.store.read_control()))
-        self._judge((*self.checks, gate.refused(done.rejected, counts.planned, self.settings.gate)))
+        self._judge((*self.checks, gate.refused(done.rejected, counts.planned, self.covered, self.settings.gate)))
         self._note("loaded")
 
     def _judge(self, checks: tuple[Check, ...]) -> None:

@@ -17,8 +17,9 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs import states
 from jobs.lake import DELTAS_OWN, KEPT_FILES, Lake
-from jobs.tables import PUBLICATIONS, REJECTED_EVENTS, REJECTS, TABLES, Table
+from jobs.tables import PUBLICATIONS, REJECTED_EVENTS, REJECTS, TABLES, USER_FEATURES, Table
 
 RAW = {REJECTS: "row", REJECTED_EVENTS: "value"}
 """Tables of what could not be read, each with the column that has it as it came."""
@@ -58,6 +59,7 @@ def erase(lake: Lake, table: Table, user_ids: Collection[str]) -> Counter[str]:
 
     Nobody else may work on the lake meanwhile (`jobs.alone`). May be repeated, and stopped at any point.
     """
+    told = states.hour_of(lake, table) if table is USER_FEATURES else None
     _keep_replaced(lake, table, "interval 0 hours")
     found = count(lake, table, user_ids)
     if found.total():
@@ -68,6 +70,8 @@ def erase(lake: Lake, table: Table, user_ids: Collection[str]) -> Counter[str]:
     newest = _checkpoint(lake, table)
     # A log does not end with a checkpoint alone. What upkeep says of old files is in force with its next run.
     _keep_replaced(lake, table, DELTAS_OWN[KEPT_FILES])
+    if told is not None:
+        states.tell(lake, table, told)
     _end_history(lake, table, newest)
     return found
 

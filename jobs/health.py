@@ -13,6 +13,7 @@ from pyspark.sql.types import StructType
 
 from conf.hours import Hour
 from conf.operations_settings import Health
+from jobs import states
 from jobs.events import WATCH
 from jobs.gate import Check
 from jobs.lake import Lake
@@ -120,7 +121,7 @@ def of_features(lake: Lake, hour: Hour, before: int | None, limits: Health) -> C
     """DRIFT_CHECK of the hour's user_features beside Delta version `before`; None: there is none to compare with."""
     if before is None or not lake.readable(USER_FEATURES, before):
         return Check(DRIFT_CHECK, True, 0.0, limits.max_psi, "there is no table of a day before")
-    now, then = lake.state(USER_FEATURES, hour), lake.read(USER_FEATURES, before)
+    now, then = states.read(lake, USER_FEATURES, hour), lake.read(USER_FEATURES, before)
     found = {name: _psi(then, now, column) for name, column in _features().items()}
     worst = max(found, key=lambda name: found[name])
     text = ", ".join(f"{name} {value:.3f}" for name, value in found.items())

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from conf.hours import Hour
 from conf.settings import Settings
+from jobs import states
 from jobs.events import RATE, WATCH, events_before, is_positive, since, window_start, with_items
 from jobs.lake import Lake
 from jobs.tables import ITEM_FEATURES, ITEMS
@@ -27,8 +28,12 @@ class Result:
 def run(lake: Lake, hour: Hour, settings: Settings) -> Result:
     """Work out every item's features as of the end of `hour` and replace the table, if it tells of no later hour."""
     events = with_items(lake, events_before(lake, hour.end)).withColumn("liked", is_positive(settings))
-    lake.overwrite_state(ITEM_FEATURES, features(events, lake.read(ITEMS), settings, hour.end), hour)
-    counts = lake.state(ITEM_FEATURES, hour).agg(F.count("*").alias("items"), F.count_if("cold").alias("cold")).first()
+    states.overwrite(lake, ITEM_FEATURES, features(events, lake.read(ITEMS), settings, hour.end), hour)
+    counts = (
+        states.read(lake, ITEM_FEATURES, hour)
+        .agg(F.count("*").alias("items"), F.count_if("cold").alias("cold"))
+        .first()
+    )
     assert counts is not None
     return Result(counts["items"], counts["cold"])
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
+from pyspark import StorageLevel
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
 from conf.errors import DataError
-from conf.hours import Hour
 from jobs.alone import Share
 from jobs.tables import Table
 
@@ -27,8 +28,8 @@ DELTAS_OWN = {KEPT_FILES: "interval 168 hours", KEPT_LOG: f"interval {LOG_HOURS}
 ROWS_A_FILE = 1_000_000
 """Of what is added a little at a time: as few files as that makes."""
 GONE = ("DELTA_VERSION_NOT_FOUND", "DELTA_VERSION_NOT_CONTIGUOUS", "DELTA_FILE_NOT_FOUND", "FILE_NOT_EXIST",
-        "FileNotFoundException", "does not exist")  # fmt: skip
-"""What errors say where the log or the files of an earlier version were removed."""
+        "FileNotFoundException", "does not exist", "UNRESOLVED_COLUMN")  # fmt: skip
+"""What errors say where the log or the files of an earlier version were removed, or are of an earlier release."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,23 @@ class Lake:
         unbound = jvm.scala.Option.empty()
         return int(log.update(False, unbound, unbound).version())
 
+    def commit(self, table: Table, version: int) -> dict[str, Any]:
+        """What Delta's log says of a commit, under the names of its `commitInfo`; empty where the log ends later."""
+        jvm = self.spark._jvm
+        assert jvm is not None  # a session that runs has one
+        # Delta's public way is the table's history, a Spark job of half a second.
+        path = jvm.org.apache.hadoop.fs.Path(self.path(table), f"_delta_log/{version:020}.json")
+        files = path.getFileSystem(self.spark._jsc.hadoopConfiguration())
+        if not files.exists(path):
+            return {}
+        lines = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(files.open(path), "UTF-8"))
+        try:
+            # Most often the first one.
+            found = (json.loads(line).get("commitInfo") for line in iter(lines.readLine, None))
+            return next((info for info in found if info is not None), {})
+        finally:
+            lines.close()
+
     def schema(self, table: Table) -> StructType:
         """The columns that a table has, which exists; those it should have are `table.schema`."""
         return self.spark.read.format("delta").load(self.path(table)).schema
@@ -94,7 +112,7 @@ class Lake:
 
     def append(self, table: Table, rows: DataFrame, rows_a_file: int = 0, numbered: Numbered | None = None) -> None:
         """rows_a_file: at most so many in a file, so that whoever reads it has as many parts; 0: as they come."""
-        writer = self._writer(table, rows, "append").option("maxRecordsPerFile", rows_a_file)
+        writer = self.writer(table, rows, "append").option("maxRecordsPerFile", rows_a_file)
         if numbered is not None:
             writer = writer.option("txnAppId", numbered.app).option("txnVersion", numbered.number)
         writer.save(self.path(table))
@@ -102,49 +120,19 @@ class Lake:
     def append_new(self, table: Table, rows: DataFrame, among: DataFrame, numbered: Numbered | None = None) -> int:
         """Append the rows whose key is not among those of some rows of the table; returns how many they were."""
         known = among.select(*table.key)
-        fresh = rows.join(known, on=list(table.key), how="left_anti").persist()
-        try:
-            count = fresh.count()
-            if count:
-                self.append(table, fresh.coalesce(1 + count // ROWS_A_FILE), numbered=numbered)
-        finally:
-            fresh.unpersist()
+        fresh = settled(rows.join(known, on=list(table.key), how="left_anti"))
+        count = fresh.count()
+        if count:
+            self.append(table, fresh.coalesce(1 + count // ROWS_A_FILE), numbered=numbered)
         return count
 
     def overwrite(self, table: Table, rows: DataFrame) -> None:
         """Replace the whole table in one commit."""
-        self._writer(table, rows, "overwrite").save(self.path(table))
+        self.writer(table, rows, "overwrite").save(self.path(table))
 
-    def overwrite_state(self, table: Table, rows: DataFrame, hour: Hour) -> None:
-        """Replace a table that tells how things stand at the end of an hour.
-
-        Where it tells of a later hour, that stays its newest version: `rows` become the version before, for `state`.
-        """
-        newest = self.version(table)
-        later = newest if newest is not None and self._as_of(table, hour.end) > hour.end else None
-        self._writer(table, rows, "overwrite").option("userMetadata", str(hour)).save(self.path(table))
-        if later is not None:
-            DeltaTable.forPath(self.spark, self.path(table)).restoreToVersion(later)
-
-    def state(self, table: Table, hour: Hour) -> DataFrame:
-        """A table as `overwrite_state` wrote it for `hour`. Raises DataError as `state_version` does."""
-        return self.read(table, self.state_version(table, hour))
-
-    def state_version(self, table: Table, hour: Hour) -> int:
-        """The newest version that was written for `hour`.
-
-        Raises:
-            DataError: there is none that can still be read.
-        """
-        newest = self.version(table)
-        if newest is not None and self._as_of(table, hour.end) == hour.end:
-            return newest
-        if newest is not None:
-            past = DeltaTable.forPath(self.spark, self.path(table)).history()
-            row = past.where(F.col("userMetadata") == str(hour)).agg(F.max("version").alias("version")).first()
-            if row is not None and row["version"] is not None and self.readable(table, int(row["version"])):
-                return int(row["version"])
-        raise DataError(f"{table.name} are not those of {hour}: run that hour's `{table.name}` first")
+    def files(self, table: Table) -> list[str]:
+        """The names of a table's files, with their folders."""
+        return self.read(table).inputFiles() if self.exists(table) else []
 
     def readable(self, table: Table, version: int) -> bool:
         """Whether an earlier version is still there: its log, its files and the marks of its replaced rows. Upkeep ends
@@ -158,12 +146,6 @@ class Lake:
             raise
         return True
 
-    def _as_of(self, table: Table, empty: datetime) -> datetime:
-        """Of the newest version; `empty` where it has no rows, as where nobody is known yet."""
-        row = self.read(table).select("as_of").first()
-        # Spark gives times without a zone, in the session's, which is UTC.
-        return empty if row is None else row["as_of"].replace(tzinfo=UTC)
-
     def replace(self, table: Table, rows: DataFrame, where: Mapping[str, str | int | date]) -> None:
         """Replace the partition that `where` names in one commit; a re-run leaves the same rows.
 
@@ -173,7 +155,7 @@ class Lake:
         if missing or not where:
             raise ValueError(f"{table.name} is partitioned by {table.partitions}, not by {sorted(where)}")
         predicate = " AND ".join(f"{column} = {_literal(value)}" for column, value in where.items())
-        self._writer(table, rows, "overwrite").option("replaceWhere", predicate).save(self.path(table))
+        self.writer(table, rows, "overwrite").option("replaceWhere", predicate).save(self.path(table))
 
     def upsert(self, table: Table, rows: DataFrame) -> None:
         """Insert rows with a new key, replace those with a known one. `rows` has each key once."""
@@ -230,7 +212,8 @@ class Lake:
         files = path.getFileSystem(self.spark._jsc.hadoopConfiguration())
         return int(files.getContentSummary(path).getLength()) if files.exists(path) else 0
 
-    def _writer(self, table: Table, rows: DataFrame, mode: str) -> DataFrameWriter:
+    def writer(self, table: Table, rows: DataFrame, mode: str) -> DataFrameWriter:
+        """To save `rows` by, in the table's schema."""
         writer = self._conform(table, rows).write.format("delta").mode(mode).partitionBy(*table.partitions)
         # Delta takes it for a new table only.
         return writer.option("delta.enableDeletionVectors", str(table.deletion_vectors).lower())
@@ -249,6 +232,15 @@ class Lake:
             return rows.to(_all_nullable(table.schema))
         except AnalysisException as error:
             raise DataError(f"{table.name}: {error}") from error
+
+
+def settled(rows: DataFrame) -> DataFrame:
+    """`rows`, worked out now, to be written to a table that they were read from.
+
+    Where they were only kept, Spark would throw them away with the write, and plan all that they are made of once more.
+    They cannot be made again: on a cluster two executors have each of them, so that one may be lost.
+    """
+    return rows.localCheckpoint(eager=True, storageLevel=StorageLevel.DISK_ONLY_2)
 
 
 def _all_nullable(schema: StructType) -> StructType:

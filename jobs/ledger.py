@@ -4,6 +4,7 @@ was done to the control record without them (a crash after the switch, a rollbac
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -88,6 +89,11 @@ class Ledger:
         the one that published it, or was put back to an earlier day.
         """
         return control.current == 0 or control.current in self.entries
+
+    def manifest(self, generation: int) -> dict[str, Any] | None:
+        """What a generation was made with; None: the lake does not know it."""
+        entry = self.entries.get(generation)
+        return None if entry is None else dict(json.loads(entry["manifest"]))
 
     def merge(self, control: Control, generation: int) -> None:
         """Take what an attempt wrote for live, and note what hidden attempts its plan had taken over. Repeatable."""

@@ -36,13 +36,16 @@ from jobs.tables import (
     SERVED,
     TABLES,
     TRAINING_EXAMPLES,
+    USER_FEATURES,
     Table,
 )
 from stores.control import Control
 
 MARGIN = timedelta(days=1)
 """Beyond the oldest live generation: what it was made from was read some time before it was switched to."""
-JOINED = (EVENTS, SERVED, OUTCOMES, PUBLICATIONS, MODELS, ROLLOUTS, IMPORTS, REJECTS, REJECTED_EVENTS)
+JOINED = (
+    USER_FEATURES, EVENTS, SERVED, OUTCOMES, PUBLICATIONS, MODELS, ROLLOUTS, IMPORTS, REJECTS, REJECTED_EVENTS,
+)  # fmt: skip
 """Tables that many small commits append to. Training examples are not among them: their files are in an order."""
 
 

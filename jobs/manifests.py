@@ -14,6 +14,7 @@ from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
 from jobs.lake import write_json
+from stores.base import CHALLENGER, CHAMPION
 from stores.control import Control
 
 
@@ -57,7 +58,15 @@ class Tried:
     scored: int
     changed: int
     simpler: int = 0
+    since: str = ""
+    whole: str = ""
+    narrowed: tuple[int, ...] = ()
     """As in Scored."""
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Tried:
+        """From what `asdict` makes of one."""
+        return cls(**{**fields, "narrowed": tuple(fields.get("narrowed", ()))})
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,26 @@ class Scored:
     """Attempts whose plans readers did not see and nobody had taken over."""
     backfill: str = ""
     """Of an hour that was earlier than what readers had: as of what its lists were compared. They are not published."""
+    retrieval: str = ""
+    """A digest of the settings retrieval.*, which enter every list."""
+    since: str = ""
+    """The hour whose lists those of this one were built upon; empty: everybody active was scored."""
+    whole: str = ""
+    """The hour in which everybody active was scored last, this one or an earlier one."""
+    narrowed: tuple[int, ...] = ()
+    """Items that fewer might be shown than in the hour that was built upon."""
+    whom: str = ""
+    """Who was scored, in words."""
+
+    def made(self) -> dict[str, dict[str, Any]]:
+        """By variant, what later hours have to know of the lists in order to build upon them."""
+
+        def each(scored: Scored | Tried) -> dict[str, Any]:
+            names = ("model_id", "artefact_id", "whole", "scored", "simpler")
+            return {"retrieval": self.retrieval, **{name: getattr(scored, name) for name in names}}
+
+        tried = {} if self.challenger is None else {CHALLENGER: each(self.challenger)}
+        return {CHAMPION: each(self.of_champion()), **tried}
 
     def of_champion(self) -> Scored:
         """Without what was made with the model that is being tried."""
@@ -105,10 +134,22 @@ class Scored:
         return cls(
             **{
                 **fields,
-                "challenger": Tried(**tried) if tried else None,
-                "hidden": tuple(fields.get("hidden", ())),
+                "challenger": Tried.of(tried) if tried else None,
+                **{name: tuple(fields.get(name, ())) for name in ("hidden", "narrowed")},
             }
         )
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What the rows of user_features of an hour depend on, beside users and their events (`jobs.feature_changes`)."""
+
+    items: int | None
+    """Version of the table."""
+    history: tuple[str, ...]
+    """Names of the files with imported events."""
+    settings: str
+    """Digest of those that features read."""
 
 
 def has_later(control: Control, hour: Hour) -> bool:
@@ -117,7 +158,7 @@ def has_later(control: Control, hour: Hour) -> bool:
     return live is not None and Hour.parse(live.hour) > hour
 
 
-def save(settings: Settings, hour: Hour, made: Built | Scored) -> None:
+def save(settings: Settings, hour: Hour, made: Built | Scored | Worked) -> None:
     """Remember what a step of `hour` made, over what it made before."""
     settings.manifests_path.mkdir(parents=True, exist_ok=True)
     write_json(_file(settings, hour, type(made)), asdict(made))
@@ -165,6 +206,15 @@ def scored(settings: Settings, hour: Hour) -> Scored:
 def scored_before(settings: Settings, hour: Hour) -> Scored | None:
     """What the newest scoring of `hour` read and made; None: it was not scored."""
     return scored(settings, hour) if _file(settings, hour, Scored).exists() else None
+
+
+def worked_before(settings: Settings, hour: Hour) -> Worked | None:
+    """What the newest user_features of `hour` depend on; None: it is not known."""
+    file = _file(settings, hour, Worked)
+    if not file.exists():
+        return None
+    fields = json.loads(file.read_text())
+    return Worked(**{**fields, "history": tuple(fields["history"])})
 
 
 def forget_before(settings: Settings, day: date) -> int:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from conf.hours import Hour
 from conf.settings import Settings
+from jobs import states
 from jobs.events import events_before, is_positive, with_items
 from jobs.item_features import decayed
 from jobs.lake import Lake
@@ -29,7 +30,7 @@ def run(lake: Lake, hour: Hour, settings: Settings) -> Result:
     """Rank items for every scope as of the end of `hour` and replace the hour's partition."""
     # Kept, for five of the rankings read them, and a row an item is little.
     stats = (
-        lake.state(ITEM_FEATURES, hour)
+        states.read(lake, ITEM_FEATURES, hour)
         .join(
             lake.read(ITEMS).where(F.col("status") == "active").select("item_no", "genres", "release_date"),
             on="item_no",

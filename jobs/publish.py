@@ -95,6 +95,11 @@ def run(
             f"the lists of {hour} are a back-fill's, {scored.backfill}, which is not what readers have now: run the "
             "whole hour again with `topshelf run --republish`, and they are compared with that"
         )
+    if scored.since and Control.from_json(scored.control).current != control.current:
+        raise PermanentError(
+            f"readers were sent from generation {Control.from_json(scored.control).current} to {control.current} after "
+            f"{hour} was scored, and its lists build upon those they had: run that hour's `recommendations` again"
+        )
     # Numbers go on from the ledger's: a new store's first attempt is not the old store's.
     leased = control.begun(max(control.attempts, ledger.last_attempt) + 1)
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -35,6 +37,8 @@ class Readers:
     """The record as the hour's manifest is to keep it; empty: what it was then is not known."""
     backfill: str = ""
     """Of an hour that is earlier than what readers have: as of what its lists are compared; empty: it is not."""
+    made: Mapping[str, Any] | None = None
+    """What the ledger's manifest says their generation was made with; None: the ledger does not know it."""
 
 
 def present(lake: Lake, control: Control, now: datetime) -> Readers:
@@ -45,7 +49,8 @@ def present(lake: Lake, control: Control, now: datetime) -> Readers:
     hidden = tuple(ledger.hidden(control))
     # Who was forgotten is nothing to keep in a file of an hour, and the rest is no matter of its lists.
     note = replace(control, barrier=None, trending=None, takedowns=()).to_json()
-    return Readers(control, lake.read(PUBLISHED), ledger.left_behind(control), hidden, versions, note)
+    left, made = ledger.left_behind(control), ledger.manifest(control.current)
+    return Readers(control, lake.read(PUBLISHED), left, hidden, versions, note, made=made)
 
 
 def past(lake: Lake, hour: Hour, settings: Settings, control: Control) -> Readers:
@@ -61,10 +66,10 @@ def past(lake: Lake, hour: Hour, settings: Settings, control: Control) -> Reader
     later = [
         number
         for number, entry in entries.items()
-        if entry["state"] in MERGED and entry["hour"].replace(tzinfo=None) >= hour.start.replace(tzinfo=None)
+        if entry["state"] in MERGED and entry["hour"].astimezone(UTC) >= hour.start
     ]
     version = entries[min(later)]["base_version"] if later else None
-    alone = replace(control, rollout=None)
+    alone = replace(control, rollout=None, current=0, live=())
     if version is None or not lake.readable(PUBLISHED, version):
         return Readers(alone, lake.read(PUBLISHED).limit(0), None, (), {PUBLISHED.name: None}, backfill=ALL_CHANGED)
     said = f"compared with what readers had before generation {min(later)}, as the ledger has it"

@@ -14,15 +14,15 @@ from pyspark.sql.types import BooleanType
 from conf.errors import DataError
 from conf.hours import Hour
 from conf.settings import Settings
-from jobs import barrier
+from jobs import barrier, rescoring, states
 from jobs.barrier import Barred
-from jobs.events import window_start
 from jobs.lake import Lake
 from jobs.list_scoring import LIST_COLUMNS, Inputs, score
 from jobs.manifests import Built, Scored, Tried, encoded_folder, has_later, save
 from jobs.readers import Readers, past, present
 from jobs.registry import Model
-from jobs.tables import ITEMS, POPULARITY, RECOMMENDATIONS, USER_FEATURES
+from jobs.rescoring import Basis, marked
+from jobs.tables import ITEMS, POPULARITY, RECOMMENDATIONS, REFUSALS, USER_FEATURES
 from stores.base import CHALLENGER, CHAMPION
 from stores.control import Control
 from stores.rollout import Rollout
@@ -39,7 +39,8 @@ def run(
     challenger: Model | None = None,
     republish: bool = False,
 ) -> Scored:
-    """Score every user active before the end of `hour`, and replace the hour's partition of recommendations.
+    """Score the users whose lists have to be made in `hour` (`jobs.rescoring`), and replace the hour's partition of
+    recommendations.
 
     Those who were forgotten are none of them.
 
@@ -65,16 +66,21 @@ def run(
         readers = present(lake, control, now)
     versions = {
         **lake.versions(ITEMS, POPULARITY),
-        USER_FEATURES.name: lake.state_version(USER_FEATURES, hour),
+        USER_FEATURES.name: states.version(lake, USER_FEATURES, hour),
         **readers.versions,
     }
     champion = Variant(CHAMPION, model, built.artefact_id, 0, None)
-    own = _score_variant(lake, hour, settings, champion, readers, barred)
-    tried, other = None, Counts(0, 0, 0)
-    second = _challenging(challenger, built, readers.control)
+    second, upon = _challenging(challenger, built, readers.control), None
+    basis = rescoring.basis(lake, settings, hour, champion.model.model_id, champion.artefact_id, readers, CHAMPION)
     if second is not None:
-        other = _score_variant(lake, hour, settings, second, readers, barred)
-        tried = Tried(second.model.model_id, second.model.version, second.artefact_id, *other)
+        upon = rescoring.basis(lake, settings, hour, second.model.model_id, second.artefact_id, readers, CHALLENGER)
+        if upon.since is None:
+            basis = rescoring.TRIAL_BEGINS
+    own = _score_variant(lake, hour, settings, champion, basis, readers, barred)
+    tried, other = None, Counts(0, 0, 0)
+    if second is not None and upon is not None:
+        other = _score_variant(lake, hour, settings, second, upon, readers, barred)
+        tried = Tried(second.model.model_id, second.model.version, second.artefact_id, *other, *upon.noted(hour))
     else:
         stale = _of(hour, CHALLENGER)
         if not lake.read(RECOMMENDATIONS).where(stale).isEmpty():
@@ -96,6 +102,9 @@ def run(
         readers.note,
         readers.hidden,
         readers.backfill,
+        rescoring.digest(settings.retrieval),
+        *basis.noted(hour),
+        basis.text,
     )
     save(settings, hour, result)
     return result
@@ -141,11 +150,10 @@ def _of(hour: Hour, variant: str) -> Column:
 
 
 def _score_variant(
-    lake: Lake, hour: Hour, settings: Settings, variant: Variant, readers: Readers, barred: Barred
+    lake: Lake, hour: Hour, settings: Settings, variant: Variant, basis: Basis, readers: Readers, barred: Barred
 ) -> Counts:
     """Score one variant and replace its partition."""
-    left = readers.left
-    touched = None if left is None else left.where(F.col("variant") == variant.name).select("user_id")
+    touched = _touched(lake, variant, readers)
     inputs = Inputs(
         settings.artefacts_path,
         variant.artefact_id,
@@ -154,14 +162,15 @@ def _score_variant(
         settings.retrieval,
         hour.end.timestamp(),
     )
-    users = barred.without(_active(lake, hour, settings, readers.published, touched))
+    live = _live(variant, readers)
+    users = barred.without(rescoring.users(lake, hour, settings, basis, live, touched))
     if variant.rollout is not None:
         users = users.where(F.udf(variant.rollout.prepares, BooleanType())("user_id"))
     lists = score(users, inputs).persist(StorageLevel.DISK_ONLY)
     try:
         total = lists.agg(F.count("*").alias("n"), F.count_if("simpler").alias("simpler")).first()
         assert total is not None  # an aggregate without groups has one row
-        changed = _changed(lists, _live(variant, readers), hour, touched)
+        changed = _changed(lists, live, hour, touched)
         where: dict[str, str | int | date] = {"date": hour.date, "hour": hour.start.hour, "variant": variant.name}
         rows = changed.withColumns(
             {"model_id": F.lit(variant.model.model_id), **{name: F.lit(value) for name, value in where.items()}}
@@ -172,6 +181,14 @@ def _score_variant(
     return Counts(total["n"], lake.read(RECOMMENDATIONS).where(_of(hour, variant.name)).count(), total["simpler"])
 
 
+def _touched(lake: Lake, variant: Variant, readers: Readers) -> DataFrame:
+    """Users whose list an earlier attempt had planned without its becoming visible, or the store refused last."""
+    mine = F.col("variant") == variant.name
+    refused = lake.read(REFUSALS).where(mine & (F.col("generation") == F.lit(readers.control.current)))
+    users = refused.select("user_id")
+    return users if readers.left is None else users.unionByName(readers.left.where(mine).select("user_id")).distinct()
+
+
 def _live(variant: Variant, readers: Readers) -> DataFrame:
     """The lists by the variant's model that readers have."""
     mine = readers.published.where(
@@ -180,46 +197,8 @@ def _live(variant: Variant, readers: Readers) -> DataFrame:
     return mine.limit(0) if variant.since is None else mine.where(F.col("generation") >= variant.since)
 
 
-def _active(lake: Lake, hour: Hour, settings: Settings, published: DataFrame, touched: DataFrame | None) -> DataFrame:
-    """Users to score: those active in the window, those whose live row has other limits, and those `touched`.
-
-    Raises:
-        DataError: user_features of this hour are not there.
-    """
-    users = lake.state(USER_FEATURES, hour)
-    live = published.where(F.col("variant") == CHAMPION).select(
-        "user_id", F.struct("region", "maturity_limit").alias("live_limits")
-    )
-    start = window_start(hour.end, settings.features.activity_window_days)
-    seen = F.col("last_active").isNotNull() if start is None else F.col("last_active") >= F.lit(start)
-    limits_moved = F.col("live_limits").isNotNull() & ~F.col("live_limits").eqNullSafe(
-        F.struct("region", "maturity_limit")
-    )
-    joined = _marked(users.join(live, on="user_id", how="left"), touched)
-    return joined.where(F.coalesce(seen, F.lit(False)) | limits_moved | F.col("touched")).select(
-        "user_id",
-        F.transform(F.filter("recent_watches", lambda w: w["liked"]), lambda w: w["item_no"]).alias("liked"),
-        "watched",
-        "favorite_genres",
-        "watches",
-        "age_band",
-        "gender",
-        "region",
-        "subscription_tier",
-        "maturity_limit",
-    )
-
-
-def _marked(users: DataFrame, touched: DataFrame | None) -> DataFrame:
-    """`users` with a column `touched`: whether an earlier attempt had planned them and readers did not see it."""
-    if touched is None:
-        return users.withColumn("touched", F.lit(False))
-    marks = touched.withColumn("touched", F.lit(True))
-    return users.join(marks, on="user_id", how="left").withColumn("touched", F.coalesce("touched", F.lit(False)))
-
-
-def _changed(lists: DataFrame, live: DataFrame, hour: Hour, touched: DataFrame | None) -> DataFrame:
+def _changed(lists: DataFrame, live: DataFrame, hour: Hour, touched: DataFrame) -> DataFrame:
     before = live.where(F.col("hour") != F.lit(hour.start)).select("user_id", F.col("hash").alias("live_hash"))
-    joined = _marked(lists.join(before, on="user_id", how="left"), touched)
+    joined = marked(lists.join(before, on="user_id", how="left"), touched, "touched")
     differs = ~F.col("hash").eqNullSafe(F.col("live_hash"))
     return joined.where(differs | F.col("touched")).select(*LIST_COLUMNS)

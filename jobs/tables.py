@@ -157,10 +157,12 @@ USER_FEATURES = Table(
             _col("watches", INT, "Number of items watched", True),
             _col("last_active", TIME, "Newest event; null: never"),
             *PROFILE,
-            _col("as_of", TIME, "End of the hour this was worked out for", True),
+            _col("inputs_at", TIME, "End of the hour in which what lists are made of last changed", True),
+            _col("as_of", TIME, "End of the hour in which anything of it last changed", True),
         ]
     ),
     key=("user_id",),
+    deletion_vectors=True,
 )
 
 ITEM_FEATURES = Table(

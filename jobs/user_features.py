@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import reduce
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import MapType
 
 from conf.hours import Hour
 from conf.settings import Settings
+from jobs import feature_changes, manifests, states
 from jobs.events import RATE, REFUSAL, WATCH, daypart, events_before, is_positive, weekday, with_items
-from jobs.lake import Lake
+from jobs.feature_changes import Changes
+from jobs.lake import Lake, settled
 from jobs.tables import DAYPARTS, PROFILE, USER_FEATURES, USERS
 
 
@@ -20,26 +23,62 @@ from jobs.tables import DAYPARTS, PROFILE, USER_FEATURES, USERS
 class Result:
     users: int
     with_watches: int
+    again: int
+    """Users whose row was worked out from their events."""
 
 
 def run(lake: Lake, hour: Hour, settings: Settings) -> Result:
-    """Work out every user's features as of the end of `hour` and replace the table, if it tells of no later hour."""
-    events = with_items(lake, events_before(lake, hour.end))
-    events = events.withColumn("liked", is_positive(settings))
-    users = lake.need(USERS, "`topshelf import DIR`")
-    rows = features(events, users, settings, hour.end)
-    lake.overwrite_state(USER_FEATURES, rows, hour)
+    """Bring the table up to the end of `hour`: work out the features of users of whom something is newer than it tells,
+    or, where that is not to be known or users are few, everybody's. Where it tells of a later hour, that stays its
+    newest version.
+    """
+    few = lake.need(USERS, "`topshelf import DIR`").count() < settings.features.all_below_users
+    now = feature_changes.worked(lake, settings)
+    changes = None if few else feature_changes.find(lake, hour, settings, now)
+    if changes is None:
+        rows = features(_events(lake, hour, settings), lake.read(USERS), settings)
+        states.overwrite(lake, USER_FEATURES, dated(rows, states.until(lake, USER_FEATURES, hour), hour), hour)
+        again = None
+    else:
+        again = _merge(lake, hour, settings, changes)
+    # Only now, for without it the next hour works everybody's out.
+    manifests.save(settings, hour, now)
     counts = (
-        lake.state(USER_FEATURES, hour)
+        states.read(lake, USER_FEATURES, hour)
         .agg(F.count("*").alias("users"), F.count_if(F.col("watches") > 0).alias("with_watches"))
         .first()
     )
     assert counts is not None
-    return Result(counts["users"], counts["with_watches"])
+    return Result(counts["users"], counts["with_watches"], counts["users"] if again is None else again)
 
 
-def features(events: DataFrame, users: DataFrame, settings: Settings, as_of: datetime) -> DataFrame:
-    """Features of `users` from `events` (with item_no, genres, liked)."""
+def _events(lake: Lake, hour: Hour, settings: Settings) -> DataFrame:
+    return with_items(lake, events_before(lake, hour.end)).withColumn("liked", is_positive(settings))
+
+
+def _merge(lake: Lake, hour: Hour, settings: Settings, changes: Changes) -> int:
+    """Write the rows that have changed; of how many users they were worked out."""
+    before, users = lake.read(USER_FEATURES), lake.read(USERS)
+    again = changes.again.persist()
+    # Read once, though features are made of it in parts.
+    own = _events(lake, hour, settings).join(again, on="user_id", how="left_semi").persist()
+    fresh = features(own, users.join(again, on="user_id", how="left_semi"), settings)
+    profile = [field.name for field in PROFILE]
+    same = before.join(changes.profiles, on="user_id", how="left_semi").drop(*profile)
+    moved = same.join(users.select("user_id", *profile), on="user_id").select(*fresh.columns)
+    old = before.join(again.unionByName(changes.profiles), on="user_id", how="left_semi")
+    try:
+        rows = settled(dated(fresh.unionByName(moved), old, hour).where(F.col("as_of") == F.lit(hour.end)))
+        count = again.count()
+    finally:
+        for kept in (own, again):
+            kept.unpersist()
+    states.merge(lake, USER_FEATURES, rows, changes.gone, hour)
+    return count
+
+
+def features(events: DataFrame, users: DataFrame, settings: Settings) -> DataFrame:
+    """Features of `users` from `events` (with item_no, genres, liked), without dates."""
     watches = events.where(F.col("event_type") == WATCH)
     parts = [
         _watched(events, settings.features.recent_watches),
@@ -62,8 +101,43 @@ def features(events: DataFrame, users: DataFrame, settings: Settings, as_of: dat
         F.coalesce("watches", F.lit(0)).alias("watches"),
         "last_active",
         *[field.name for field in PROFILE],
-        F.lit(as_of).alias("as_of"),
     )
+
+
+def dated(rows: DataFrame, before: DataFrame, hour: Hour) -> DataFrame:
+    """`rows` with inputs_at and as_of: as in the rows `before`, of this hour or an earlier one, where what lists are
+    made of, and where everything, is the same, or else the end of this hour."""
+    hashes = {"inputs_at": _inputs(), "as_of": _everything(rows.columns)}
+    names = [(name, f"{name}_hash", f"{name}_then") for name in hashes]
+    known = before.select(
+        "user_id",
+        *(hashes[name].alias(hashed) for name, hashed, _ in names),
+        *(F.col(name).alias(then) for name, _, then in names),
+    )
+    joined = rows.join(known, on="user_id", how="left")
+    dates = {
+        name: F.when(F.col(hashed).isNotNull() & (F.col(hashed) == hashes[name]), F.col(then)).otherwise(
+            F.lit(hour.end)
+        )
+        for name, hashed, then in names
+    }
+    return joined.withColumns(dates).drop(*(column for _, *more in names for column in more))
+
+
+def _inputs() -> Column:
+    """A hash of what scoring reads of a user."""
+    liked = F.transform(F.filter("recent_watches", lambda w: w["liked"]), lambda w: w["item_no"])
+    genres = F.map_entries("favorite_genres")
+    # Left out of a hash, an unknown value would be the same as one that is another field's.
+    profile = [F.coalesce(F.col(field.name).cast("string"), F.lit("?")) for field in PROFILE]
+    return F.xxhash64(liked, "watched", genres, "watches", *profile)
+
+
+def _everything(columns: Sequence[str]) -> Column:
+    """A hash of a row, whose columns are `columns`."""
+    kinds = {field.name: field.dataType for field in USER_FEATURES.schema}
+    plain = [F.map_entries(name) if isinstance(kinds[name], MapType) else F.col(name) for name in columns]
+    return F.xxhash64(*(part for each in plain for part in (each, each.isNull())))
 
 
 def _watched(events: DataFrame, keep: int) -> DataFrame:

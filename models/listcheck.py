@@ -81,19 +81,21 @@ class ListStats:
         """Of no lists at all."""
         return cls(0, 0, 0, 0, 0.0, np.zeros(3), np.zeros(3), np.zeros(items, np.int64))
 
-    @property
-    def mean_overlap(self) -> float:
-        """1 where no list had one before."""
-        return self.overlap / self.compared if self.compared else 1.0
+    def mean_overlap(self, least: int = 0) -> float:
+        """1 where no list had one before. Lists that `least` has more than were compared count as kept whole."""
+        more = max(least - self.compared, 0)
+        return (self.overlap + more) / (self.compared + more) if self.compared else 1.0
 
-    @property
-    def drift(self) -> float:
-        """Shift of the mean score, in standard deviations of the scores before; 0 where there were none."""
+    def drift(self, least: int = 0) -> float:
+        """Shift of the mean score, in standard deviations of the scores before; 0 where there were none.
+
+        Lists that `least` has more than were compared count as not moved.
+        """
         if not self.old_scores[0] or not self.new_scores[0]:
             return 0.0
         old, new = self.old_scores[1] / self.old_scores[0], self.new_scores[1] / self.new_scores[0]
         spread = np.sqrt(max(self.old_scores[2] / self.old_scores[0] - old**2, 0.0))
-        return float(abs(new - old) / max(spread, 1e-3))
+        return float(abs(new - old) / max(spread, 1e-3) * self.compared / max(self.compared, least))
 
     def coverage(self, active: int) -> float:
         """Share of the active items, or of as many as there are places, that stand in some first 20."""

@@ -71,7 +71,7 @@ def batch_steps(settings: Settings, snapshot: Snapshot, known: Known, user_id: s
     sources, barred = list(_sources(artefact, found)), _filter(artefact, found, item_no)
     has = any(step.mark is Mark.PASSED for step in sources)
     return [
-        _list(settings, known, stages, hour, row["last_active"][0].as_py()),
+        _list(settings, known, stages, hour, snapshot.generation.number, row["last_active"][0].as_py()),
         *sources,
         barred,
         _candidate(artefact, stages, barred.mark is Mark.STOPPED, has, settings.retrieval.total),
@@ -91,7 +91,9 @@ def _load(inputs: Inputs) -> StagedScorer:
     return StagedScorer(load_usable(inputs.model)[0], encoded, catalogue, lists, inputs.retrieval, inputs.now)
 
 
-def _list(settings: Settings, known: Known, stages: Stages, hour: Hour, last_active: datetime | None) -> Step:
+def _list(
+    settings: Settings, known: Known, stages: Stages, hour: Hour, current: int, last_active: datetime | None
+) -> Step:
     """Whether what follows is about the list that is served."""
     again = f"hour {hour}, scored again from what it read"
     if known.body is None:
@@ -102,6 +104,9 @@ def _list(settings: Settings, known: Known, stages: Stages, hour: Hour, last_act
     start = window_start(hour.end, settings.features.activity_window_days)
     if last_active is None or (start is not None and last_active < start):
         return Step(LIST, Mark.UNKNOWN, f"{text}: the user was not active then, so an earlier hour's list stands.")
+    if known.generation < current:
+        kept = f"nothing of the user's has changed since generation {known.generation}, so its list stands"
+        return Step(LIST, Mark.UNKNOWN, f"{text}: {kept}.")
     return Step(LIST, Mark.UNKNOWN, f"{text}: settings, files or the machine have changed since, or the row is older.")
 
 

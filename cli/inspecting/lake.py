@@ -15,6 +15,10 @@ from jobs.scan import readable
 from jobs.tables import EVENTS, ITEMS, PUBLISHED, USER_FEATURES, USERS, Table
 
 USERS_SHOWN, EVENTS_SHOWN = 20, 60
+FEATURES_READ = (
+    "recent_watches", "watched", "favorite_genres", "watches", "age_band", "gender", "region", "subscription_tier",
+    "maturity_limit", "last_active",
+)  # fmt: skip
 
 
 class Tables:
@@ -64,7 +68,7 @@ class Tables:
         """
         found = self._ask(
             USER_FEATURES,
-            None,
+            ["user_id", *FEATURES_READ],
             """
             SELECT list_transform(list_filter(recent_watches, lambda w: w.liked), lambda w: w.item_no) AS liked,
                    watched, favorite_genres, watches, age_band, gender, region, subscription_tier, maturity_limit,

@@ -46,10 +46,11 @@ def home_of_many(home: Path) -> None:
     features = [
         {"user_id": f"u{number}", "watched": watched, "favorite_genres": [("Space", 0.4)], "watch_time_preference": [],
          "recent_watches": [{"item_no": n, "timestamp": HOUR.start, "liked": True} for n in watched], "watches": 2,
-         "avg_session_length_min": 0.0, "last_active": HOUR.start, "maturity_limit": 2, "as_of": HOUR.end}
+         "avg_session_length_min": 0.0, "last_active": HOUR.start, "maturity_limit": 2,
+         "inputs_at": HOUR.end, "as_of": HOUR.end}
         for number in range(USERS) for watched in [[number % 27, number % 27 + 1]]
     ]  # fmt: skip
-    write(home, USER_FEATURES, features)
+    write(home, USER_FEATURES, features, HOUR)
 
 
 def run(home: Path, instance: dg.DagsterInstance, *overrides: str) -> dg.ExecuteInProcessResult:

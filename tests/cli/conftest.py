@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
-from deltalake import write_deltalake
+from deltalake import CommitProperties, write_deltalake
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from cli.main import main
+from conf.hours import Hour
+from jobs import states
 from jobs.tables import ITEMS, PUBLISHED, Table
 
 HOUR = datetime(2026, 1, 1, 5, tzinfo=UTC)
@@ -40,11 +42,13 @@ LISTS = [
 ]  # fmt: skip
 
 
-def write(home: Path, table: Table, rows: Rows) -> None:
-    """Rows of a table; columns that a row lacks are null."""
+def write(home: Path, table: Table, rows: Rows, hour: Hour | None = None) -> None:
+    """Rows of a table; columns that a row lacks are null. hour: that a state table tells of."""
     schema = to_arrow_schema(table.schema, timezone="UTC")
     complete = [{name: row.get(name) for name in table.columns} for row in rows]
-    write_deltalake(str(home / "lake" / table.name), pa.Table.from_pylist(complete, schema=schema), mode="overwrite")
+    said = None if hour is None else CommitProperties(custom_metadata={states.HOUR: str(hour)})
+    path, content = str(home / "lake" / table.name), pa.Table.from_pylist(complete, schema=schema)
+    write_deltalake(path, content, mode="overwrite", commit_properties=said)
 
 
 @pytest.fixture

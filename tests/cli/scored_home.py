@@ -97,9 +97,9 @@ def make(home: Path) -> Settings:
         "user_id": "ann", "recent_watches": [{"item_no": n, "timestamp": HOUR.start, "liked": True} for n in WATCHED],
         "watched": sorted(WATCHED), "favorite_genres": [("Space", 0.4), ("Love", 0.1)], "watch_time_preference": [],
         "avg_session_length_min": 0.0, "watches": 3, "last_active": HOUR.start, "region": "US", "maturity_limit": 2,
-        "as_of": HOUR.end, "age_band": "25-34",
+        "inputs_at": HOUR.end, "as_of": HOUR.end, "age_band": "25-34",
     }  # fmt: skip
-    write(home, USER_FEATURES, [features])
+    write(home, USER_FEATURES, [features], HOUR)
     write(home, USERS, [{"user_id": user, "maturity_limit": 2, "created_at": HOUR.start} for user in ("ann", "bob")])
     write(home, ITEMS, items.to_pylist())
     save(settings, HOUR, Scored("model", "v1", artefact_id, 1, 1, 0, {"user_features": 0}))

@@ -21,7 +21,7 @@ from tests.cli.conftest import HOUR, write
 
 USERS = [
     {"user_id": user, "watches": 12, "favorite_genres": [(genre, 0.5)], "watched": [], "watch_time_preference": [],
-     "avg_session_length_min": 1.0, "last_active": HOUR, "maturity_limit": 0, "as_of": HOUR,
+     "avg_session_length_min": 1.0, "last_active": HOUR, "maturity_limit": 0, "inputs_at": HOUR, "as_of": HOUR,
      "recent_watches": [{"item_no": 1, "timestamp": HOUR, "liked": True}]}
     for user, genre in (("ann", "Sci-Fi"), ("bob", "Drama"), ("nobody-has-a-list", "War"))
 ]  # fmt: skip

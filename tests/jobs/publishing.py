@@ -39,8 +39,15 @@ def hour(number: int) -> Hour:
 
 def open_gate(settings: Settings, **limits: float) -> Settings:
     """Settings whose gate lets lists of one item pass that change altogether."""
-    wide = {"short_list": 1, "min_overlap": 0.0, "max_concentration": 1.0, "max_rejected": 0.5, **limits}
-    return settings.model_copy(update={"gate": settings.gate.model_copy(update=wide)})
+    wide = {
+        "least_lists": 1,
+        "short_list": 1,
+        "min_overlap": 0.0,
+        "max_concentration": 1.0,
+        "max_rejected": 0.5,
+        **limits,
+    }
+    return settings.model_copy(update={"gate": settings.gate.model_copy(update={**wide, **limits})})
 
 
 def encoded(items: Sequence[int], maturity_limit: int = 0) -> bytes:

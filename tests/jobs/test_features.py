@@ -8,7 +8,7 @@ ALIEN, BRAZIL, CLUE, DUNE = range(4)
 
 
 def test_user_features(world, settings, rows_of):
-    assert user_features.run(world, HOUR, settings) == user_features.Result(users=3, with_watches=2)
+    assert user_features.run(world, HOUR, settings) == user_features.Result(users=3, with_watches=2, again=3)
     rows = rows_of(USER_FEATURES, "user_id")
 
     ann = rows["ann"]

@@ -6,7 +6,7 @@ import pytest
 
 from conf.errors import DataError
 from conf.hours import Hour
-from jobs import erasing, user_features
+from jobs import erasing, states, user_features
 from jobs.tables import USER_FEATURES
 from tests.jobs.conftest import HOUR
 
@@ -20,11 +20,11 @@ def test_an_earlier_hour_lies_below_the_newest_until_an_erasure_ends_it(world, s
     user_features.run(world, HOUR, settings)
     newest = watches(world.read(USER_FEATURES))
     user_features.run(world, earlier, settings)
-    assert watches(world.read(USER_FEATURES)) == watches(world.state(USER_FEATURES, HOUR)) == newest
-    then, version = watches(world.state(USER_FEATURES, earlier)), world.state_version(USER_FEATURES, earlier)
+    assert watches(world.read(USER_FEATURES)) == watches(states.read(world, USER_FEATURES, HOUR)) == newest
+    then, version = watches(states.read(world, USER_FEATURES, earlier)), states.version(world, USER_FEATURES, earlier)
     assert then["ann"] < newest["ann"]
     erasing.erase(world, USER_FEATURES, ["bob"])
     assert not world.readable(USER_FEATURES, version)
-    assert watches(world.state(USER_FEATURES, HOUR)) == {user: newest[user] for user in ("ann", "cat")}
+    assert watches(states.read(world, USER_FEATURES, HOUR)) == {user: newest[user] for user in ("ann", "cat")}
     with pytest.raises(DataError, match=r"user_features are not those of 2026-01-10T03:00Z: run that hour's"):
-        world.state(USER_FEATURES, earlier)
+        states.read(world, USER_FEATURES, earlier)

@@ -46,14 +46,16 @@ def test_short_and_empty_lists_are_counted():
 
 def test_overlap_is_the_mean_share_of_the_old_first_items_that_stayed():
     found, _ = stats(lists([0, 1], [0], [1]), lists([1, 0], [0, 1], []))
-    assert (found.compared, found.mean_overlap) == (2, 0.75)
-    assert stats(lists([0]), lists([]))[0].mean_overlap == 1
+    assert (found.compared, found.mean_overlap()) == (2, 0.75)
+    assert found.mean_overlap(least=10) == 0.95  # eight more as they were
+    assert stats(lists([0]), lists([]))[0].mean_overlap() == 1
 
 
 def test_drift_is_in_standard_deviations_of_the_scores_before():
     old = Lists(np.array([0, 2]), np.array([0, 1], np.int32), np.array([0.2, 0.4], np.float32))
-    assert stats(lists([0, 1], score=0.6), old)[0].drift == pytest.approx(3, abs=1e-5)
-    assert stats(lists([0, 1], score=0.6), lists([]))[0].drift == 0
+    moved, _ = stats(lists([0, 1], score=0.6), old)
+    assert (moved.drift(), moved.drift(least=3)) == (pytest.approx(3, abs=1e-5), pytest.approx(1, abs=1e-5))
+    assert stats(lists([0, 1], score=0.6), lists([]))[0].drift() == 0
 
 
 def test_coverage_and_concentration_count_first_places():
@@ -75,6 +77,7 @@ def test_sums_over_parts_are_those_of_the_whole():
     parts = ListStats.none(4)
     for mine, before in zip(new, old, strict=True):
         parts += stats(lists(mine), lists(before))[0]
-    for name in ("lists", "short", "forbidden", "compared", "mean_overlap", "drift"):
-        assert getattr(parts, name) == pytest.approx(getattr(whole, name)), name
+    for name in ("lists", "short", "forbidden", "compared"):
+        assert getattr(parts, name) == getattr(whole, name), name
+    assert (parts.mean_overlap(), parts.drift()) == pytest.approx((whole.mean_overlap(), whole.drift()))
     assert parts.places.tolist() == whole.places.tolist()
