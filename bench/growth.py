@@ -178,8 +178,17 @@ def draw(curves: Mapping[str, Mapping[int, Found]], file: Path) -> None:
         ratios = [float(np.median(np.divide(one.ms, one.peer_ms))) for one in found.values()]
         axes.plot(list(found), ratios, marker="o", label="measured")
         axes.plot(list(found), [value / min(found) for value in found], ls=":", color="grey", label="as the size")
-        axes.set(xscale="log", yscale="log", xlabel=what, ylabel="time of a user", title=f"power {power(found):.2f}")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel=what,
+            ylabel="of the smallest's time",
+            title=f"power {power(found):.2f}",
+        )
         axes.set_ylim(0.5, max(4.0, 2 * max(ratios)))
+        axes.minorticks_off()
+        axes.set_xticks(list(found), [f"{value:,}" for value in found])
+        axes.set_yticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
         axes.legend(fontsize=8, frameon=False)
     figure.savefig(file, dpi=100)
 
