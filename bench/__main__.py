@@ -1,8 +1,8 @@
 """How fast and how large: every benchmark one after the other, each in a process of its own.
 
 \b
-    python -m bench                      # reduced sizes: under half an hour on two cores
-    python -m bench --full               # the stated sizes: most of a day
+    python -m bench                      # reduced sizes
+    python -m bench --full               # the stated sizes
     python -m bench --of growth --of hour
 
 Prints the JSON lines of each as it ends with them; progress goes to standard error, at its end what each took. The exit

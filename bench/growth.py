@@ -1,8 +1,8 @@
 """How the cost of lists grows with users, items, and what a user has watched.
 
 \b
-    python -m bench.growth                               # reduced sizes: some eight minutes on two cores
-    python -m bench.growth --full                        # 10,000 to 1,000,000 of each: hours
+    python -m bench.growth                               # reduced sizes
+    python -m bench.growth --full                        # 10,000 to 1,000,000 users, and as many items
     python -m bench.growth --of items --plot growth.png
 
 Each is varied by itself while the others stay: all three stages through Spark, written to the table recommendations, as

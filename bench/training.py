@@ -1,12 +1,12 @@
 """How fast models learn, beside a bare PyTorch loop of the same layers whose batches lie ready in memory.
 
 \b
-    python -m bench.training                                    # 5,000 users, 2,000 items: about five minutes
+    python -m bench.training                                    # 5,000 users, 2,000 items
     python -m bench.training --users 20000 --items 5000 --rounds 3
 
 A demo world is imported and its examples written to Delta. Topshelf's side of the towers reads them from there, puts
 histories together, draws windows and negatives, and trains for `tower.epochs`; its side of the ranker streams them anew
-for every of `ranker.epochs`. Both sides shape the learning rate, clip and keep checkpoints as in a real training, but
+for every of `ranker.epochs`. It shapes the learning rate, clips and keeps checkpoints as a real training does, but
 nothing is validated. The bare loop is the forward pass, the loss, the backward pass and a step of AdamW, over tensors
 (of the ranker: arrays, for it chooses its negatives with the towers) that were made before the clock started. Prints
 JSON lines: examples a second.
