@@ -131,19 +131,14 @@ class RankerStep:
         stored = sampled if len(sampled) else rng.integers(0, n, 1024)
         easy = self._to(stored[rng.integers(0, len(stored), (m, easy_count))])
         items = torch.cat([self._to(batch.item_no)[:, None], hard, easy], 1)
-        distinct, places = torch.unique(items, return_inverse=True)
-        side = self.dropped(self.side.take(distinct), rng)
-        with torch.no_grad():
-            dot = user.vectors @ side.vectors.T
-            match = (user.genres @ side.genres.T).gather(1, places)
-            dot = dot.gather(1, places)
-            expected = easy_count / n + torch.where(dot >= border[:, None], chance, 0.0)
-            correction = expected.log()
-            correction[:, 0] = 0
-            correction[:, 1:] += torch.where(items[:, 1:] == items[:, :1], 1e9, 0.0)
-        # An item stands in many rows: its half is worked out once.
-        half, product = self.ranker.items(side)
-        deep = dot + self.ranker.learnt(self.ranker.users(user), (half[places], product[places]), dot, match)
+        there = torch.zeros(n, dtype=torch.bool, device=self.device)
+        there[items] = True
+        distinct, places = there.nonzero()[:, 0], (there.cumsum(0) - 1)[items]
+        dot, deep = self.ranker.deep_at(user, self.dropped(self.side.take(distinct), rng), places)
+        expected = easy_count / n + torch.where(dot >= border[:, None], chance, 0.0)
+        correction = expected.log()
+        correction[:, 0] = 0
+        correction[:, 1:] += torch.where(items[:, 1:] == items[:, :1], 1e9, 0.0)
         logits = deep - correction
         weight = self._to(batch.weight)
         losses = F.cross_entropy(logits, torch.zeros(m, dtype=torch.long, device=self.device), reduction="none")
@@ -216,7 +211,7 @@ class Judge:
         """For each chunk the items (B, C), -1 padded, and their deep logits, -inf where padded."""
         self.step.ranker.eval()
         for user, items in self.parts:
-            deep = self.step.ranker.deep(user, self.step.side.take(items.clamp(min=0)))
+            _, deep = self.step.ranker.deep_at(user, self.step.side, items.clamp(min=0))
             yield items, torch.where(items >= 0, deep, -torch.inf)
 
     def ndcg(self) -> float:

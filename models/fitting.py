@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -107,11 +108,16 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
 def reproducible(threads: int) -> Iterator[None]:
     """Deterministic torch with this many threads inside; as it was before outside."""
     was = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(), torch.random.get_rng_state()
+    memory: Any = torch.utils.deterministic  # its attribute is made at run time
+    filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
+    # Nothing here reads memory before it is written; to fill it all the same is a tenth of a step.
+    memory.fill_uninitialized_memory = False
     torch.set_num_threads(threads)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(was[0])
+        memory.fill_uninitialized_memory = filled
         torch.set_num_threads(was[1])
         torch.random.set_rng_state(was[2])

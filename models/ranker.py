@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.blend import FEATURES, SIMPLER_SHIFT, SIMPLER_WEIGHTS
+from models.dropout import Dropout
 from models.types import PROFILE_FIELDS
 
 CONTEXT_DIM = 8
@@ -101,7 +102,7 @@ class Ranker(nn.Module):
         self.deeper = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.last = nn.Linear(widths[-1], 1, bias=False)
         nn.init.zeros_(self.last.weight)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.dot_scale = nn.Parameter(torch.ones(()))
         self.position = nn.Embedding(shape.positions, 1)
         nn.init.zeros_(self.position.weight)
@@ -154,6 +155,17 @@ class Ranker(nn.Module):
         match = torch.einsum("bg,bcg->bc", user.genres, item.genres)
         return dot + self.learnt(self.users(user), self.items(item), dot, match)
 
+    def deep_at(self, user: UserSide, side: ItemSide, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Inner products of items with B users, and `deep`, (B, C) both, for places (B, C) of one-dimensional `side`.
+
+        An item that stands in many rows has its half worked out once.
+        """
+        at = nn.functional.embedding
+        dot = torch.bmm(at(places, side.vectors), user.vectors[:, :, None])[..., 0]
+        match = torch.bmm(at(places, side.genres), user.genres[:, :, None])[..., 0]
+        half, product = self.items(side)
+        return dot, dot + self.learnt(self.users(user), (at(places, half), at(places, product)), dot, match)
+
     def context_rows(self, page: Tensor, daypart: Tensor, weekday: Tensor, region: Tensor) -> Tensor:
         """c(context), (B, CONTEXT_DIM); page, daypart, weekday and region (B,) numbers."""
         return self.page[page] + self.daypart[region, daypart] + self.weekday[weekday]
@@ -182,7 +194,7 @@ def genre_shares(history: Tensor, genres: Tensor) -> Tensor:
     history (B, H) item_no, -1 padded; genres (n, G).
     """
     there = (history >= 0).float()
-    total = torch.einsum("bh,bhg->bg", there, genres[history.clamp(min=0)])
+    total = nn.functional.embedding_bag(history.clamp(min=0), genres, per_sample_weights=there, mode="sum")
     return total / total.sum(1, keepdim=True).clamp(min=1e-6)
 
 

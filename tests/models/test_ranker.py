@@ -30,6 +30,17 @@ def test_untrained_it_ranks_as_the_towers_do_and_contexts_say_nothing():
     assert not ranker.context_rows(*(torch.zeros(3, dtype=torch.long) for _ in range(4))).any()
 
 
+def test_items_in_many_rows_have_the_logits_they_have_alone():
+    ranker = Ranker(SHAPE).eval()
+    torch.nn.init.normal_(ranker.last.weight)
+    user, item = sides()
+    catalogue, places = item.take(torch.tensor(0)), torch.tensor([[0, 1], [1, 4], [1, 1]])
+    plain, deep = ranker.deep_at(user, catalogue, places)
+    assert torch.allclose(plain, dot(user, catalogue.take(places)), atol=1e-6)
+    assert torch.allclose(deep, ranker.deep(user, catalogue.take(places)), atol=1e-6)
+    assert not torch.allclose(deep, plain)
+
+
 def test_an_items_unknown_popularity_is_not_read():
     _, item = sides()
     unknown = ItemSide(item.vectors, item.genres, item.popularity, torch.zeros_like(item.popularity), item.years)
