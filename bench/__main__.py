@@ -37,6 +37,10 @@ BENCHMARKS = {
         ("--users", "5000", "--items", "2000", "--hours", "1"),
         ("--users", "1000000", "--items", "100000", "--hours", "24"),
     ),
+    "prepare": Sizes(
+        ("--events", "250000", "--events", "1000000", "--rounds", "1"),
+        ("--events", "25000000", "--events", "100000000", "--rounds", "1"),
+    ),
     "training": Sizes(("--users", "2000", "--items", "1000", "--rounds", "1"), ("--users", "20000", "--items", "5000")),
     "publish": Sizes(("--stores", "embedded", "--rounds", "1")),
     "serving": Sizes(("--seconds", "2", "--rounds", "1")),

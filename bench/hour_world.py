@@ -31,15 +31,10 @@ class HourWorld:
     def __init__(self, lake: Lake, settings: Settings, users: int, items: int, seed: int) -> None:
         self.lake, self.users, self.items = lake, users, items
         spark = lake.spark
-        self._append(USERS, spark.range(users).select(
-            _user("id").alias("user_id"),
-            F.element_at(F.array(F.lit("25-34"), F.lit("35-44")), _pick("id", 2) + 1).alias("age_band"),
-            F.element_at(F.array(F.lit("US"), F.lit("DE")), _pick("id", 2, 1) + 1).alias("region"),
-            F.lit(4).alias("maturity_limit"),
-        ))  # fmt: skip
-        self._items(0, items)
+        write_users(lake, users)
+        write_items(lake, 0, items)
         span = WATCHES[1] - WATCHES[0]
-        count = F.lit(WATCHES[0]) + _pick("id", span + 1, 2)
+        count = F.lit(WATCHES[0]) + pick("id", span + 1, 2)
         watches = spark.range(users).select("id", F.explode(F.sequence(F.lit(1), count)).alias("n"))
         seconds = F.pmod(F.xxhash64("id", "n", F.lit(3)), F.lit(DAYS * 86400))
         self._events(watches, "h", F.timestamp_seconds(F.lit(int(FIRST.start.timestamp())) - 1 - seconds))
@@ -59,7 +54,7 @@ class HourWorld:
         seconds = F.pmod(F.xxhash64("id", "n"), F.lit(3600))
         at = F.timestamp_seconds(F.lit(int(hour.start.timestamp())) + seconds)
         self._events(watches, f"{number}-", at, hour)
-        self._items(self.items, new)
+        write_items(self.lake, self.items, new)
         self.items += new
 
     def _events(self, watches: DataFrame, prefix: str, at: Column, hour: Hour | None = None) -> None:
@@ -69,7 +64,7 @@ class HourWorld:
         year = F.make_date(F.year("timestamp"), F.lit(1), F.lit(1))
         rows = watches.select(
             F.concat(F.lit(prefix), "id", F.lit("-"), "n").alias("event_id"),
-            _user("id").alias("user_id"),
+            user("id").alias("user_id"),
             F.concat(F.lit("item-"), item).alias("item_id"),
             F.lit("watch").alias("event_type"),
             F.lit(True).alias("completed"),
@@ -78,33 +73,48 @@ class HourWorld:
         )
         date = year if hour is None else F.lit(hour.date)
         number = F.lit(HISTORY_HOUR if hour is None else hour.start.hour)
-        self._append(EVENTS, rows.withColumns({"date": date, "hour": number}))
-
-    def _items(self, first: int, count: int) -> None:
-        rows = self.lake.spark.range(first, first + count).select(
-            F.col("id").cast("int").alias("item_no"),
-            F.concat(F.lit("item-"), F.col("id").cast("string")).alias("item_id"),
-            F.concat(F.lit("Film number "), F.col("id").cast("string")).alias("title"),
-            F.array(F.concat(F.lit("Genre "), _pick("id", scorers.GENRES).cast("string"))).alias("genres"),
-            F.array().cast("array<string>").alias("cast"),
-            (F.lit(1950) + _pick("id", 75, 4)).alias("year"),
-            F.lit(0).alias("maturity"),
-            F.array(F.lit("*")).alias("regions"),
-            F.lit("active").alias("status"),
-        )
-        self._append(ITEMS, rows)
-
-    def _append(self, table: Table, rows: DataFrame) -> None:
-        """What a row lacks is null."""
-        lacking = [field for field in table.schema if field.name not in rows.columns]
-        missing = {field.name: F.lit(None).cast(field.dataType) for field in lacking}
-        self.lake.append(table, rows.withColumns(missing).coalesce(8))
+        append(self.lake, EVENTS, rows.withColumns({"date": date, "hour": number}))
 
 
-def _user(column: str) -> Column:
+def write_users(lake: Lake, users: int) -> None:
+    """So many, named by `user`."""
+    rows = lake.spark.range(users).select(
+        user("id").alias("user_id"),
+        F.element_at(F.array(F.lit("25-34"), F.lit("35-44")), pick("id", 2) + 1).alias("age_band"),
+        F.element_at(F.array(F.lit("US"), F.lit("DE")), pick("id", 2, 1) + 1).alias("region"),
+        F.lit(4).alias("maturity_limit"),
+    )
+    append(lake, USERS, rows)
+
+
+def write_items(lake: Lake, first: int, count: int) -> None:
+    """item-FIRST and so on."""
+    rows = lake.spark.range(first, first + count).select(
+        F.col("id").cast("int").alias("item_no"),
+        F.concat(F.lit("item-"), F.col("id").cast("string")).alias("item_id"),
+        F.concat(F.lit("Film number "), F.col("id").cast("string")).alias("title"),
+        F.array(F.concat(F.lit("Genre "), pick("id", scorers.GENRES).cast("string"))).alias("genres"),
+        F.array().cast("array<string>").alias("cast"),
+        (F.lit(1950) + pick("id", 75, 4)).alias("year"),
+        F.lit(0).alias("maturity"),
+        F.array(F.lit("*")).alias("regions"),
+        F.lit("active").alias("status"),
+    )
+    append(lake, ITEMS, rows)
+
+
+def append(lake: Lake, table: Table, rows: DataFrame) -> None:
+    """What a row lacks is null."""
+    lacking = [field for field in table.schema if field.name not in rows.columns]
+    missing = {field.name: F.lit(None).cast(field.dataType) for field in lacking}
+    lake.append(table, rows.withColumns(missing).coalesce(8))
+
+
+def user(column: str) -> Column:
+    """The name of the user with a number."""
     return F.format_string("user-%09d", F.col(column))
 
 
-def _pick(column: str, count: int, salt: int = 0) -> Column:
+def pick(column: str, count: int, salt: int = 0) -> Column:
     """A number below `count`, by chance."""
     return F.pmod(F.xxhash64(column, F.lit(salt)), F.lit(count)).cast("int")

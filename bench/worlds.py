@@ -74,11 +74,14 @@ class World:
 
 
 @contextmanager
-def workshop() -> Iterator[tuple[SparkSession, Path]]:
-    """A Spark session and a folder for worlds. Nothing of either is left, also when the process is told to end."""
+def workshop(*overrides: str) -> Iterator[tuple[SparkSession, Path]]:
+    """A Spark session by these settings and a folder for worlds.
+
+    Nothing of either is left, also when the process is told to end.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="topshelf-bench-") as folder:
-        spark = spark_session(_settings(Path(folder)))
+        spark = spark_session(_settings(Path(folder), *overrides))
         try:
             yield spark, Path(folder)
         finally:
