@@ -30,13 +30,13 @@ help: ## list these commands
 run: tools $(STAMPS)/runtime $(STAMPS)/project $(STAMPS)/jars ## the whole way once, with a demo world or DATA=folder
 	@$(BIN)/topshelf tour $(if $(DATA),"$(DATA)")
 
-test: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## run every test; ARGS="-k words" chooses
+test: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/s3a $(STAMPS)/services ## run every test; ARGS="-k words" chooses
 	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder $(ARGS)
 
-soak: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/services ## what takes long: faults at length, a step on a Spark cluster, hours run again
+soak: tools $(STAMPS)/dev $(STAMPS)/project $(STAMPS)/jars $(STAMPS)/s3a $(STAMPS)/services ## what takes long: faults at length, a step on a Spark cluster, hours run again
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
-check: $(STAMPS)/dev $(STAMPS)/project ## style, types, layers and whether the docs are true
+check: $(STAMPS)/dev $(STAMPS)/project ## style, types, layers, the docs' links and generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CODE)
@@ -99,6 +99,10 @@ $(STAMPS)/project: pyproject.toml $(INITS)
 
 $(STAMPS)/jars: conf/jars.lock $(STAMPS)/project
 	@$(BIN)/topshelf jars
+	@touch $@
+
+$(STAMPS)/s3a: conf/s3a.lock $(STAMPS)/jars
+	@$(BIN)/topshelf --set lake.root=s3a://bucket/lake jars
 	@touch $@
 
 $(STAMPS)/services: $(wildcard conf/services/*.lock) $(STAMPS)/project

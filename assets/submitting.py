@@ -93,7 +93,8 @@ def told(context: dg.AssetExecutionContext, session: dg.PipesSession) -> Iterato
 
 def _properties(settings: Settings) -> str:
     pythons = {"spark.pyspark.driver.python": sys.executable, "spark.pyspark.python": executors_python(settings)}
-    return "".join(f"{key}={value.translate(_ESCAPES)}\n" for key, value in {**spark_conf(settings), **pythons}.items())
+    conf = {**spark_conf(settings, os.environ), **pythons}
+    return "".join(f"{key}={value.translate(_ESCAPES)}\n" for key, value in conf.items())
 
 
 def _environment(session: dg.PipesSession) -> dict[str, str]:

@@ -38,13 +38,20 @@ class StoredExamples:
         wanted = pa.array(sorted(splits))
         last = None
         for uri in self._uris:
-            filesystem, path = fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), uri)
+            filesystem, path = _opened(uri)
             with filesystem.open_input_file(path) as source:
                 for batch in pq.ParquetFile(source).iter_batches(BATCH_ROWS, columns=COLUMNS):
                     last = _check_order(batch, last, uri)
                     kept = batch.filter(pc.is_in(batch.column("split"), value_set=wanted))
                     if len(kept):
                         yield kept
+
+
+def _opened(uri: str) -> tuple[fs.FileSystem, str]:
+    if "://" not in uri:
+        return fs.LocalFileSystem(), uri
+    filesystem, path = fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))  # s3a is Hadoop's name for it
+    return filesystem, str(path)
 
 
 def _check_order(batch: pa.RecordBatch, last: int | None, uri: str) -> int | None:

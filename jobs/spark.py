@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from py4j.protocol import Py4JError
@@ -26,17 +27,27 @@ def default_jars_dir() -> Path:
     return Path(sys.prefix) / "share" / "topshelf" / "jars"
 
 
-def spark_conf(settings: Settings) -> dict[str, str]:
+def jar_folders(settings: Settings) -> list[Path]:
+    """Where the jars are: Delta's and Kafka's; then, where the lake is on object storage, those for it."""
+    base = Path(settings.spark.jars_dir) if settings.spark.jars_dir else default_jars_dir()
+    return [base, base.with_name(f"{base.name}-s3a")] if _on_s3a(settings) else [base]
+
+
+def spark_conf(settings: Settings, env: Mapping[str, str]) -> dict[str, str]:
     """Spark's own settings, by their own names.
+
+    env: AWS_ENDPOINT_URL and AWS_REGION, as every other reader of object storage takes them from there.
 
     Raises:
         ConfigError: the jars are not there.
     """
     spark = settings.spark
-    jars_dir = Path(spark.jars_dir) if spark.jars_dir else default_jars_dir()
-    jars = sorted(str(jar) for jar in jars_dir.glob("*.jar"))
-    if not jars:
-        raise ConfigError(f"no jars in {jars_dir}: fetch them with `topshelf jars`, or set spark.jars_dir")
+    jars: list[str] = []
+    for folder in jar_folders(settings):
+        found = sorted(str(jar) for jar in folder.glob("*.jar"))
+        if not found:
+            raise ConfigError(f"no jars in {folder}: fetch them with `topshelf jars`, or set spark.jars_dir")
+        jars += found
     loopback = {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
     return {
         "spark.master": spark.master,
@@ -54,9 +65,25 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_FILE.as_uri()} {JAVA_WARNINGS}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        **(_s3a(env) if _on_s3a(settings) else {}),
         **(loopback if is_local(spark.master) or f"//{LOOPBACK}:" in spark.master else {}),
         **spark.conf,
     }
+
+
+def _on_s3a(settings: Settings) -> bool:
+    return settings.lake_root.startswith("s3a://")
+
+
+def _s3a(env: Mapping[str, str]) -> dict[str, str]:
+    """Credentials S3A finds in the environment by itself; for these two it has names of its own."""
+    conf = {}
+    if region := env.get("AWS_REGION"):
+        conf["spark.hadoop.fs.s3a.endpoint.region"] = region
+    if endpoint := env.get("AWS_ENDPOINT_URL"):
+        # Servers other than Amazon's rarely have a host name for each bucket.
+        conf |= {"spark.hadoop.fs.s3a.endpoint": endpoint, "spark.hadoop.fs.s3a.path.style.access": "true"}
+    return conf
 
 
 def is_local(master: str) -> bool:
@@ -77,7 +104,7 @@ def spark_session(settings: Settings, app: str = "topshelf") -> SparkSession:
         RetryableError: the cluster cannot be reached, or its executors do not start.
     """
     builder = SparkSession.builder.appName(app)
-    for name, value in spark_conf(settings).items():
+    for name, value in spark_conf(settings, os.environ).items():
         builder = builder.config(name, value)
     # PySpark takes the workers' Python from the environment alone; without it they would run the system's.
     os.environ["PYSPARK_PYTHON"] = executors_python(settings)

@@ -87,7 +87,8 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     home = tmp_path_factory.mktemp("spark")
-    session = spark_session(load({"TOPSHELF_HOME": str(home)}, SMALL_SPARK).settings)
+    # With the jars for object storage, too, which a session cannot be given later.
+    session = spark_session(load({"TOPSHELF_HOME": str(home)}, [*SMALL_SPARK, "lake.root=s3a://none/lake"]).settings)
     yield session
     session.stop()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.jars import DELTA, KAFKA, fetch, in_place, install, java, read_lock
+from cli.ivy import ivy_jar
+from cli.jars import DELTA, KAFKA, S3A, fetch, in_place, install, java, read_lock
 from conf.errors import ConfigError, DataError, RetryableError
 from tests.cli.conftest import Topshelf
 
@@ -102,3 +103,16 @@ def test_the_lock_the_package_and_the_coordinates_name_one_version() -> None:
     spark = re.search(r'"pyspark==([\d.]+)"', project)
     assert spark is not None
     assert {version for group, _, version in KAFKA if group == "org.apache.spark"} == {spark.group(1)}
+
+
+def test_the_jars_for_object_storage_fit_the_hadoop_that_pyspark_brings() -> None:
+    lock = read_lock(S3A.lock_file)
+    assert all(f"{artifact}-{version}.jar" in lock for _, artifact, version in (S3A.module, *S3A.alone))
+    (hadoop,) = ivy_jar().parent.glob("hadoop-client-api-*.jar")
+    assert hadoop.name.replace("hadoop-client-api", "hadoop-aws") in lock
+
+
+def test_on_object_storage_the_command_looks_after_both_sets(topshelf: Topshelf) -> None:
+    result = topshelf("jars", "--set", "lake.root=s3a://bucket/lake")
+    assert result.exit_code == 0
+    assert f"the {len(read_lock(S3A.lock_file))} jars for object storage are in place" in result.stdout

@@ -1,12 +1,16 @@
-"""Real DynamoDB, CQL, Kafka, Spark and Redis servers: one of each for the suite; private ones that a test may kill."""
+"""Real DynamoDB, CQL, Kafka, Spark, S3 and Redis servers: one of each for the suite; private ones to be killed."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from cli.services.process import Server
@@ -125,6 +129,55 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port, on 127.0.0.1, of the suite's Redis."""
     with PrivateRedis(tmp_path_factory.mktemp("redis")) as server:
         yield server.port
+
+
+@dataclass(frozen=True)
+class ObjectStorage:
+    """A server that speaks S3, and a bucket on it."""
+
+    port: int
+    bucket: str = "lake"
+    secret: str = "tests"
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """By which every client finds it."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": self.secret,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def client(self) -> Any:
+        return boto3.client(
+            "s3", "us-east-1", endpoint_url=self.endpoint,
+            aws_access_key_id=self.secret, aws_secret_access_key=self.secret,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorage]:
+    """The suite's S3, which forgets everything when it ends."""
+    storage, folder = ObjectStorage(free_port()), tmp_path_factory.mktemp("s3")
+    program = str(Path(sys.executable).parent / "moto_server")
+    with (folder / "s3.log").open("ab") as log:
+        process = subprocess.Popen(
+            [program, "-H", "127.0.0.1", "-p", str(storage.port)], cwd=folder, stdout=log, stderr=log
+        )
+    try:
+        wait_for_port(storage.port, process, 60)
+        storage.client().create_bucket(Bucket=storage.bucket)
+        yield storage
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
