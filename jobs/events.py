@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from conf.settings import Settings
+from jobs.event_rows import AHEAD
 from jobs.lake import Lake
 from jobs.tables import EVENTS, HISTORY_HOUR, ITEMS
 
@@ -49,6 +50,13 @@ def window_start(cut: datetime, days: int | None) -> datetime | None:
 
 def since(column: str, start: datetime | None) -> Column:
     return F.lit(True) if start is None else F.col(column) >= F.lit(start)
+
+
+def newer_than(moment: datetime) -> Column:
+    """Events that an hour which ended at `moment` could not know. With bounds on the partitions, for few files to be
+    opened."""
+    could = (F.col("hour") == HISTORY_HOUR) | (F.col("date") >= F.lit((moment - AHEAD).date()))
+    return could & ((F.col("ingested_at") >= F.lit(moment)) | (F.col("timestamp") >= F.lit(moment)))
 
 
 def daypart(column: str = "timestamp") -> Column:

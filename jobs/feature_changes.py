@@ -11,16 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from conf.hours import Hour
 from conf.settings import Settings
 from jobs import manifests, states
-from jobs.event_rows import AHEAD
-from jobs.events import events_before
+from jobs.events import events_before, newer_than
 from jobs.lake import Lake
 from jobs.manifests import Worked
 from jobs.tables import EVENTS, HISTORY_HOUR, ITEMS, PROFILE, USER_FEATURES, USERS
@@ -57,8 +55,10 @@ def find(lake: Lake, hour: Hour, settings: Settings, now: Worked) -> Changes | N
         return None
     if then.items is None or not lake.readable(ITEMS, then.items):
         return None
+    if set(USER_FEATURES.columns) - set(lake.schema(USER_FEATURES).names):
+        return None  # written by an earlier release
     events = events_before(lake, hour.end)
-    users = events.where(_newer_than(since.end)).select("user_id")
+    users = events.where(newer_than(since.end)).select("user_id")
     imported = sorted(set(now.history) - set(then.history))
     if imported:
         # What Delta has rewritten is among them: too many users are none too few.
@@ -81,13 +81,6 @@ def find(lake: Lake, hour: Hour, settings: Settings, now: Worked) -> Changes | N
         others.join(again, on="user_id", how="left_anti"),
         pairs.where(F.col("listed").isNull()).select("user_id"),
     )
-
-
-def _newer_than(moment: datetime) -> Column:
-    """Events that an hour which ended at `moment` could not know. With bounds on the partitions, for few files to be
-    opened."""
-    could = (F.col("hour") == HISTORY_HOUR) | (F.col("date") >= F.lit((moment - AHEAD).date()))
-    return could & ((F.col("ingested_at") >= F.lit(moment)) | (F.col("timestamp") >= F.lit(moment)))
 
 
 def _moved_items(lake: Lake, then: int, now: int | None) -> DataFrame | None:

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from delta.tables import DeltaTable
+from delta.tables import DeltaMergeBuilder, DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
 from pyspark.errors import AnalysisException, PySparkException
@@ -162,15 +162,19 @@ class Lake:
         if not self.exists(table):
             self.append(table, rows)
             return
+        self._merge(table, rows).whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+
+    def insert(self, table: Table, rows: DataFrame) -> None:
+        """Insert rows with a new key into a table that exists; known ones stay as they are, who else is writing or not.
+
+        `rows` has each key once.
+        """
+        self._merge(table, rows).whenNotMatchedInsertAll().execute()
+
+    def _merge(self, table: Table, rows: DataFrame) -> DeltaMergeBuilder:
         on = " AND ".join(f"old.{column} <=> new.{column}" for column in table.key)
-        (
-            DeltaTable.forPath(self.spark, self.path(table))
-            .alias("old")
-            .merge(self._conform(table, rows).alias("new"), on)
-            .whenMatchedUpdateAll()
-            .whenNotMatchedInsertAll()
-            .execute()
-        )
+        old = DeltaTable.forPath(self.spark, self.path(table)).alias("old")
+        return old.merge(self._conform(table, rows).alias("new"), on)
 
     def remove(self, table: Table, keys: DataFrame) -> None:
         """Delete the rows whose key columns are those of a row of `keys`, which may have some of the key only."""

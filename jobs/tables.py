@@ -102,7 +102,7 @@ ITEMS = Table(
 
 USERS = Table(
     "users",
-    "One row a user, also those only seen in events.",
+    "One row a user; who is only known from events has one without a profile, from the next hour on.",
     StructType(
         [
             _col("user_id", TEXT, "The id in your data, at most 64 bytes", True),
@@ -411,7 +411,7 @@ SERVED = Table(
             _col(
                 "propensities",
                 ArrayType(DOUBLE),
-                "Probability with which each item was drawn for its position; null: it was not drawn",
+                "Probability with which each item came to its position; 1 where nothing is drawn by chance",
                 True,
             ),
             _col("tiers", ArrayType(TEXT), "What each item is from: personalized, segment, popular, …", True),

@@ -12,8 +12,8 @@ from pyspark.sql.types import MapType
 
 from conf.hours import Hour
 from conf.settings import Settings
-from jobs import feature_changes, manifests, states
-from jobs.events import RATE, REFUSAL, WATCH, daypart, events_before, is_positive, weekday, with_items
+from jobs import feature_changes, manifests, newcomers, states
+from jobs.events import RATE, REFUSAL, WATCH, daypart, events_before, is_positive, weekday, window_start, with_items
 from jobs.feature_changes import Changes
 from jobs.lake import Lake, settled
 from jobs.tables import DAYPARTS, PROFILE, USER_FEATURES, USERS
@@ -32,12 +32,16 @@ def run(lake: Lake, hour: Hour, settings: Settings) -> Result:
     or, where that is not to be known or users are few, everybody's. Where it tells of a later hour, that stays its
     newest version.
     """
-    few = lake.need(USERS, "`topshelf import DIR`").count() < settings.features.all_below_users
+    lake.need(USERS, "`topshelf import DIR`")
+    newcomers.introduce(lake, hour)
+    few = lake.read(USERS).count() < settings.features.all_below_users
     now = feature_changes.worked(lake, settings)
     changes = None if few else feature_changes.find(lake, hour, settings, now)
     if changes is None:
         rows = features(_events(lake, hour, settings), lake.read(USERS), settings)
-        states.overwrite(lake, USER_FEATURES, dated(rows, states.until(lake, USER_FEATURES, hour), hour), hour)
+        states.overwrite(
+            lake, USER_FEATURES, dated(rows, states.until(lake, USER_FEATURES, hour), hour, settings), hour
+        )
         again = None
     else:
         again = _merge(lake, hour, settings, changes)
@@ -68,7 +72,7 @@ def _merge(lake: Lake, hour: Hour, settings: Settings, changes: Changes) -> int:
     moved = same.join(users.select("user_id", *profile), on="user_id").select(*fresh.columns)
     old = before.join(again.unionByName(changes.profiles), on="user_id", how="left_semi")
     try:
-        rows = settled(dated(fresh.unionByName(moved), old, hour).where(F.col("as_of") == F.lit(hour.end)))
+        rows = settled(dated(fresh.unionByName(moved), old, hour, settings).where(F.col("as_of") == F.lit(hour.end)))
         count = again.count()
     finally:
         for kept in (own, again):
@@ -104,24 +108,33 @@ def features(events: DataFrame, users: DataFrame, settings: Settings) -> DataFra
     )
 
 
-def dated(rows: DataFrame, before: DataFrame, hour: Hour) -> DataFrame:
+def dated(rows: DataFrame, before: DataFrame, hour: Hour, settings: Settings) -> DataFrame:
     """`rows` with inputs_at and as_of: as in the rows `before`, of this hour or an earlier one, where what lists are
-    made of, and where everything, is the same, or else the end of this hour."""
+    made of, and where everything, is the same, or else the end of this hour.
+
+    Who comes back after the time in which users count as active has new ones, for lists were made without them.
+    """
+    start = window_start(hour.end, settings.features.activity_window_days)
+    stayed = F.lit(True)
+    if start is not None:
+        active, was = (F.coalesce(F.col(seen) >= F.lit(start), F.lit(False)) for seen in ("last_active", "seen_then"))
+        stayed = was | ~active
     hashes = {"inputs_at": _inputs(), "as_of": _everything(rows.columns)}
     names = [(name, f"{name}_hash", f"{name}_then") for name in hashes]
     known = before.select(
         "user_id",
+        F.col("last_active").alias("seen_then"),
         *(hashes[name].alias(hashed) for name, hashed, _ in names),
         *(F.col(name).alias(then) for name, _, then in names),
     )
     joined = rows.join(known, on="user_id", how="left")
     dates = {
-        name: F.when(F.col(hashed).isNotNull() & (F.col(hashed) == hashes[name]), F.col(then)).otherwise(
+        name: F.when(stayed & F.col(hashed).isNotNull() & (F.col(hashed) == hashes[name]), F.col(then)).otherwise(
             F.lit(hour.end)
         )
         for name, hashed, then in names
     }
-    return joined.withColumns(dates).drop(*(column for _, *more in names for column in more))
+    return joined.withColumns(dates).drop("seen_then", *(column for _, *more in names for column in more))
 
 
 def _inputs() -> Column:

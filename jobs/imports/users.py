@@ -8,10 +8,10 @@ from pyspark.sql import functions as F
 from jobs.imports import values
 from jobs.imports.checking import Fields, keep_first, user_id
 from jobs.imports.reading import FILE, LINE, REASON, Rows
+from jobs.newcomers import STRICTEST_LIMIT, unknown
 from jobs.tables import USERS
 from stores.records import MAX_REGION_BYTES
 
-STRICTEST_LIMIT = 0
 _BANDS = ((18, "Under 18"), (25, "18-24"), (35, "25-34"), (45, "35-44"), (50, "45-49"), (56, "50-55"))
 """Age bands of MovieLens 1M: (first age above the band, its name)."""
 OLDEST_BAND = "56+"
@@ -70,17 +70,10 @@ def changes(given: DataFrame | None, seen: DataFrame, existing: DataFrame) -> Da
         seen: user_id of every sound event, in any number.
         existing: the users table.
     """
-    unknown = seen.select("user_id").distinct()
-    blank = {field.name: F.lit(None).cast(field.dataType) for field in USERS.schema.fields}
-    blank |= {"user_id": F.col("user_id"), "maturity_limit": F.lit(STRICTEST_LIMIT)}
     known = existing.select("user_id")
     if given is not None:
         known = known.unionByName(given.select("user_id"))
-    arrived = unknown.join(known, "user_id", how="left_anti").select(
-        *[column.alias(name) for name, column in blank.items()],
-        F.lit(True).alias("is_new"),
-        F.lit(False).alias("given"),
-    )
+    arrived = unknown(seen, known).select("*", F.lit(True).alias("is_new"), F.lit(False).alias("given"))
     if given is None:
         return arrived
     old = existing.select("user_id", F.struct(*USERS.columns).alias("old"))

@@ -44,26 +44,33 @@ def dates(lake):
 
 
 def test_what_is_new_is_worked_out_and_nothing_else(world, work, settings, tmp_path):
-    # Eve watches what nobody knows yet, as nobody knows her.
-    put_events(world, {"event_id": "early", "user_id": "eve", "item_id": "solaris", "timestamp": at("01-08 08:00")})
-    assert work(HOURS[0]) == 3  # the first hour of all
+    # Eve watches what nobody knows yet, and nobody imported her.
+    put_users(world, {"user_id": "dee"})
+    put_events(world, {"event_id": "early", "user_id": "eve", "item_id": "solaris", "timestamp": at("01-08 08:00")},
+               {"event_id": "shown", "user_id": "cat", "item_id": "dune", "event_type": "impression",
+                "timestamp": at("01-08 09:00")})  # fmt: skip
+    assert work(HOURS[0]) == 5  # the first hour of all
     assert work(HOURS[1]) == 1
-    assert dates(world) == {"ann": (6, 6), "bob": (5, 5), "cat": (5, 5)}  # ann watched something in the hour until six
+    # Ann watched something in the hour until six.
+    assert dates(world) == {"ann": (6, 6), "bob": (5, 5), "cat": (5, 5), "dee": (5, 5), "eve": (5, 5)}
 
-    put_users(world, {"user_id": "eve", "region": "DE"})
-    for user in ("ann", "cat"):
+    for user in ("cat", "dee"):
         world.delete(USERS, F.col("user_id") == user)
     put_users(world, {"user_id": "cat", "region": "FR"})
-    assert work(HOURS[2]) == 2  # bob, who watched something, and eve; cat moved, for which nobody reads her events
-    assert dates(world) == {"bob": (7, 7), "cat": (7, 7), "eve": (7, 7)}
+    assert work(HOURS[2]) == 1  # bob, who watched something; cat moved, for which nobody reads her events
+    assert dates(world) == {"ann": (6, 6), "bob": (7, 7), "cat": (7, 7), "eve": (5, 5)}
 
     # A film is new, one that bob watched is of another genre, and cat is shown one.
     world.delete(ITEMS, F.col("item_id") == "alien")
     put_items(world, {"item_id": "alien", "genres": ["Horror"]}, {"item_id": "solaris", "item_no": 4})
     put_events(world, {"event_id": "click", "user_id": "cat", "item_id": "dune", "event_type": "impression",
-                       "timestamp": at("01-10 07:20")})  # fmt: skip
-    assert work(HOURS[3]) == 3
-    assert dates(world) == {"bob": (8, 8), "cat": (7, 8), "eve": (8, 8)}  # an impression makes no other list
+                       "timestamp": at("01-10 07:20")},
+               {"event_id": "first", "user_id": "fay", "item_id": "dune", "timestamp": at("01-10 07:30")})  # fmt: skip
+    assert work(HOURS[3]) == 5
+    # An impression makes no other list; fay is there, though nobody imported her.
+    assert dates(world) == {"ann": (8, 8), "bob": (8, 8), "cat": (7, 8), "eve": (8, 8), "fay": (8, 8)}
+    known = {row["user_id"]: (row["region"], row["maturity_limit"]) for row in world.read(USERS).collect()}
+    assert known == {"ann": ("US", 0), "bob": (None, 0), "cat": ("FR", 0), "eve": (None, 0), "fay": (None, 0)}
     merged, whole = anew(world, settings, tmp_path)
     assert merged == whole
 
