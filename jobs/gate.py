@@ -70,11 +70,13 @@ def evaluate(
     """
     planned = _planned(lake, attempt, CHAMPION)
     stats, forbidden, brief = measure_lists(lake, planned, hour, settings, control, artefact_id)
-    kept = _kept(lake, planned, control)
-    active, covered = _coverage(lake, planned, kept, hour, settings)
-    stats = replace(stats, places=stats.places + places(kept, len(stats.places)))
-    items = int(load_artefact(settings.artefacts_path, artefact_id, verify=False).active.sum())
-    return _judge(settings.gate, stats, items, active, covered, forbidden, brief), covered
+    users = _active(lake, hour, settings)
+    # Without those who are away: theirs would hide what has become of everybody else's.
+    kept = _kept(lake, planned, control).join(users, on="user_id", how="left_semi")
+    active, covered = _coverage(users, planned, kept)
+    items = load_artefact(settings.artefacts_path, artefact_id, verify=False).active
+    stats = replace(stats, places=stats.places + places(kept, len(stats.places)) * items)
+    return _judge(settings.gate, stats, int(items.sum()), active, covered, forbidden, brief), covered
 
 
 def of_challenger(
@@ -168,13 +170,17 @@ def _kept(lake: Lake, planned: DataFrame, control: Control) -> DataFrame:
     return live.join(planned.select(*KEY), on=KEY, how="left_anti")
 
 
-def _coverage(lake: Lake, planned: DataFrame, kept: DataFrame, hour: Hour, settings: Settings) -> tuple[int, int]:
-    """Users active as of the hour, and how many of them have a list with an item once the plan is live."""
+def _active(lake: Lake, hour: Hour, settings: Settings) -> DataFrame:
+    """Users active as of the hour."""
     start = window_start(hour.end, settings.features.activity_window_days)
     seen = F.col("last_active").isNotNull() & since("last_active", start)
     # Its newest version may tell of another hour, as where readers are taken back to an earlier one.
     known = states.read(lake, USER_FEATURES, hour) if lake.exists(USER_FEATURES) else lake.read(USER_FEATURES)
-    users = known.where(seen).select("user_id")
+    return known.where(seen).select("user_id")
+
+
+def _coverage(users: DataFrame, planned: DataFrame, kept: DataFrame) -> tuple[int, int]:
+    """How many users are active, and how many of them have a list with an item once the plan is live."""
     lists = kept.select("user_id", "items").unionByName(planned.select("user_id", "items"))
     served = lists.where(F.size("items") > 0).select("user_id").distinct()
     found = users.join(served.withColumn("served", F.lit(1)), on="user_id", how="left")

@@ -62,6 +62,8 @@ class Tried:
     whole: str = ""
     narrowed: tuple[int, ...] = ()
     """As in Scored."""
+    prepared: int = 0
+    """Percent of users for whom its lists are made."""
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Tried:
@@ -110,7 +112,8 @@ class Scored:
             names = ("model_id", "artefact_id", "whole", "scored", "simpler")
             return {"retrieval": self.retrieval, **{name: getattr(scored, name) for name in names}}
 
-        tried = {} if self.challenger is None else {CHALLENGER: each(self.challenger)}
+        other = self.challenger
+        tried = {} if other is None else {CHALLENGER: {**each(other), "prepared": other.prepared}}
         return {CHAMPION: each(self.of_champion()), **tried}
 
     def of_champion(self) -> Scored:

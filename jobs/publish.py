@@ -26,7 +26,7 @@ from jobs.manifests import Scored
 from jobs.tables import PUBLISHED
 from stores.artefact import same_but_for_forgotten
 from stores.base import ControlConflict, Store
-from stores.control import Control
+from stores.control import MERGED, Control
 from stores.generation import Generation
 
 EARLIER = "earlier"
@@ -95,11 +95,7 @@ def run(
             f"the lists of {hour} are a back-fill's, {scored.backfill}, which is not what readers have now: run the "
             "whole hour again with `topshelf run --republish`, and they are compared with that"
         )
-    if scored.since and Control.from_json(scored.control).current != control.current:
-        raise PermanentError(
-            f"readers were sent from generation {Control.from_json(scored.control).current} to {control.current} after "
-            f"{hour} was scored, and its lists build upon those they had: run that hour's `recommendations` again"
-        )
+    _must_be_what_was_compared_with(hour, scored, control, ledger)
     # Numbers go on from the ledger's: a new store's first attempt is not the old store's.
     leased = control.begun(max(control.attempts, ledger.last_attempt) + 1)
     try:
@@ -129,6 +125,27 @@ def accounted(lake: Lake, result: Result) -> Check:
         f"published has {known:,} of this generation"
     )
     return Check(name, off == 0, float(off), 0.0, text)
+
+
+def _must_be_what_was_compared_with(hour: Hour, scored: Scored, control: Control, ledger: Ledger) -> None:
+    """Raises PermanentError where readers do not have any more what the lists were compared with: one that came out as
+    theirs was is not in the plan."""
+    then = Control.from_json(scored.control) if scored.control else None
+    if then is None or then.store_id != control.store_id:
+        return
+    taken = [
+        number
+        for number in ledger.hidden(control)
+        if number not in scored.hidden and ledger.entries[number]["state"] in MERGED
+    ]
+    if then.current != control.current or taken:
+        what = f"were sent from generation {then.current} to {control.current}"
+        if then.current == control.current:
+            what = f"do not see generation {taken[0]} any more"
+        raise PermanentError(
+            f"readers {what} after {hour} was scored, and its lists were compared with those they had: run that hour's "
+            "`recommendations` again"
+        )
 
 
 def _must_be_live(live: Generation, hour: Hour, planned: int, same_artefact: bool) -> None:

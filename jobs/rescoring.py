@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from conf.errors import DataError
 from conf.hours import Hour
-from conf.settings import Retrieval, Settings
+from conf.settings import Settings
 from jobs import manifests, states
 from jobs.catalogue import arrays_of
 from jobs.events import window_start
@@ -27,15 +27,14 @@ from jobs.lake import Lake
 from jobs.readers import Readers
 from jobs.tables import USER_FEATURES
 from stores.artefact import Artefact, load_artefact
-from stores.base import CHAMPION
+from stores.base import CHALLENGER, CHAMPION
 
 
 @dataclass(frozen=True)
 class Basis:
     """What is known of the lists that readers have. None of them need be made again but for what came `since`.
 
-    whole: the hour in which everybody active was scored last; older lists are of users who were away then, and were
-    made otherwise.
+    whole: the hour in which everybody active was scored last.
     narrowed: item_nos that may be shown to fewer users than in the hour `since`, or to nobody.
     because: where all lists are made again, why; empty: they are not.
     """
@@ -57,38 +56,52 @@ class Basis:
         return f"all: {self.because}" if self.since is None else f"whose lists changed since {self.since}"
 
 
-TRIAL_BEGINS = Basis(None, because="a model begins to be tried, and the lists of both are to be as fresh")
+TRIAL_GROWS = Basis(None, because="a model is to be tried on more users, and the lists of both are to be as fresh")
 
 
-def digest(retrieval: Retrieval) -> str:
-    """Of the settings that enter every list."""
-    read = retrieval.model_dump(mode="json", exclude={"keep_days"})
+def digest(settings: Settings) -> str:
+    """Of the settings that enter every list, and of the one that says whose lists are made."""
+    read = [settings.retrieval.model_dump(mode="json", exclude={"keep_days"}), settings.features.activity_window_days]
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def basis(
-    lake: Lake, settings: Settings, hour: Hour, model_id: str, artefact_id: str, readers: Readers, variant: str
+    lake: Lake,
+    settings: Settings,
+    hour: Hour,
+    model_id: str,
+    artefact_id: str,
+    readers: Readers,
+    variant: str,
+    broken: bool = False,
 ) -> Basis:
     """What lists of `hour` by a model can build upon: the lists that readers have, as the ledger tells of them.
 
     Where they have those of this hour or of a later one, it is what those were built upon, so that a re-run makes the
-    same.
+    same; but for what the catalogue has become since.
+
+    broken: the model's ranker cannot be used in this hour, so lists that it made are not to be replaced.
     """
     if settings.retrieval.keep_days == 0:
         return Basis(None, because="retrieval.keep_days is 0")
     live = readers.control.generation()
-    if readers.backfill or (live is not None and Hour.parse(live.hour) == hour):
-        return _first(settings, hour, model_id, variant)
     said: Mapping[str, Any] = {} if live is None or readers.made is None else readers.made
     made = said.get("lists", {}).get(variant)
+    if readers.backfill or (live is not None and Hour.parse(live.hour) == hour):
+        first = _first(settings, hour, model_id, variant)
+        if readers.backfill or first.since is None or made is None:
+            return first
+        then, now = _artefacts(settings, made["artefact_id"], artefact_id)
+        changed = _beside(then, hour, now, hour, first.whole)
+        return replace(changed, since=changed.since and first.since, narrowed=_both(first.narrowed, changed.narrowed))
     if live is None or made is None:
         return Basis(None, because="readers have no lists of which is known what they were made with")
     since, read = Hour.parse(live.hour), said["tables"].get(USER_FEATURES.name)
     others = (
         (since > hour, "readers have a later hour"),
         (made["model_id"] != model_id, "the model is another"),
-        (made["retrieval"] != digest(settings.retrieval), "the settings in retrieval.* are others"),
-        (made["simpler"] * 2 > made["scored"], f"the ranker could not be used in {since}"),
+        (made["retrieval"] != digest(settings), "the settings in retrieval.*, or who counts as active, are others"),
+        (_stood_in(said, made) and not broken, f"the ranker could not be used in {since}"),
         (
             read is None or states.written_since(lake, USER_FEATURES, since, read),
             f"{since} was worked out again since",
@@ -97,13 +110,32 @@ def basis(
     because = next((text for holds, text in others if holds), "")
     if because:
         return Basis(None, because=because)
-    try:
-        then, now = (
-            load_artefact(settings.artefacts_path, each, verify=False) for each in (made["artefact_id"], artefact_id)
-        )
-    except DataError:
-        return Basis(None, because=f"the artefact of {since} is gone")
+    then, now = _artefacts(settings, made["artefact_id"], artefact_id)
     return _beside(then, since, now, hour, Hour.parse(made["whole"]))
+
+
+def _stood_in(said: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    """Whether a simpler order made the lists of an hour, or would have made them."""
+    return bool(made["simpler"] * 2 > made["scored"] or (made["scored"] == 0 and said.get("problem")))
+
+
+def _artefacts(settings: Settings, then: str, now: str) -> tuple[Artefact | None, Artefact]:
+    """The earlier one is None where it is gone."""
+    try:
+        earlier = load_artefact(settings.artefacts_path, then, verify=False)
+    except DataError:
+        earlier = None
+    return earlier, load_artefact(settings.artefacts_path, now, verify=False)
+
+
+def _both(some: tuple[int, ...], others: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted({*some, *others}))
+
+
+def prepared(readers: Readers) -> int:
+    """Percent of users for whom lists by the model that is tried were made in the hour that readers have."""
+    lists = {} if readers.made is None else readers.made.get("lists", {})
+    return int(lists.get(CHALLENGER, {}).get("prepared", 0))
 
 
 def _first(settings: Settings, hour: Hour, model_id: str, variant: str) -> Basis:
@@ -111,13 +143,15 @@ def _first(settings: Settings, hour: Hour, model_id: str, variant: str) -> Basis
     known = manifests.scored_before(settings, hour)
     own = known if variant == CHAMPION or known is None else known.challenger
     same = known is not None and own is not None and own.model_id == model_id
-    if known is None or own is None or not same or known.retrieval != digest(settings.retrieval) or not own.since:
+    if known is None or own is None or not same or known.retrieval != digest(settings) or not own.since:
         return Basis(None, because="so it was when this hour was scored first, or that is not known")
     return Basis(Hour.parse(own.since), Hour.parse(own.whole), own.narrowed)
 
 
-def _beside(then: Artefact, since: Hour, now: Artefact, hour: Hour, whole: Hour) -> Basis:
+def _beside(then: Artefact | None, since: Hour, now: Artefact, hour: Hour, whole: Hour | None) -> Basis:
     """By what the catalogue of an hour has become."""
+    if then is None:
+        return Basis(None, because=f"the artefact of {since} is gone")
     names = ((then.genre_names, now.genre_names), (then.segments, now.segments))
     if any(later[: len(earlier)] != earlier for earlier, later in names):
         return Basis(None, because="genres or segments were numbered anew")
@@ -163,7 +197,7 @@ def users(lake: Lake, hour: Hour, settings: Settings, basis: Basis, live: DataFr
         F.col("hour").alias("live_hour"),
     )
     # Few columns first: most users are left out, and the rows of the others are wide.
-    known = features.select("user_id", "last_active", "inputs_at", "as_of", "region", "maturity_limit")
+    known = features.select("user_id", "last_active", "inputs_at", "region", "maturity_limit")
     joined = marked(known.join(has, on="user_id", how="left"), touched, "touched")
     start = window_start(hour.end, settings.features.activity_window_days)
     seen = F.col("last_active").isNotNull() if start is None else F.col("last_active") >= F.lit(start)
@@ -176,11 +210,7 @@ def users(lake: Lake, hour: Hour, settings: Settings, basis: Basis, live: DataFr
         since = F.lit(basis.since.end)
         changed = F.col("inputs_at") > since
         due = _due(settings.retrieval.keep_days, basis.since, hour)
-        # Back after all were scored without them: their list may be another model's.
-        away = F.lit(False)
-        if basis.whole is not None:
-            away = (F.col("live_hour") < F.lit(basis.whole.start)) & (F.col("as_of") > since)
-        seen = F.coalesce(seen, F.lit(False)) & (~listed | changed | due | away | F.col("holding"))
+        seen = F.coalesce(seen, F.lit(False)) & (~listed | changed | due | F.col("holding"))
     wanted = joined.where(F.coalesce(seen, F.lit(False)) | again | moved | F.col("touched")).select("user_id")
     return features.join(wanted, on="user_id", how="left_semi").select(
         "user_id",

@@ -71,16 +71,19 @@ def run(
     }
     champion = Variant(CHAMPION, model, built.artefact_id, 0, None)
     second, upon = _challenging(challenger, built, readers.control), None
-    basis = rescoring.basis(lake, settings, hour, champion.model.model_id, champion.artefact_id, readers, CHAMPION)
-    if second is not None:
-        upon = rescoring.basis(lake, settings, hour, second.model.model_id, second.artefact_id, readers, CHALLENGER)
-        if upon.since is None:
-            basis = rescoring.TRIAL_BEGINS
+    basis = _basis(lake, hour, settings, champion, readers, built.problem)
+    if second is not None and second.rollout is not None and built.challenger is not None:
+        upon = _basis(lake, hour, settings, second, readers, built.challenger.problem)
+        if upon.since is None or second.rollout.prepared > rescoring.prepared(readers):
+            basis = rescoring.TRIAL_GROWS
     own = _score_variant(lake, hour, settings, champion, basis, readers, barred)
     tried, other = None, Counts(0, 0, 0)
-    if second is not None and upon is not None:
+    if second is not None and second.rollout is not None and upon is not None:
         other = _score_variant(lake, hour, settings, second, upon, readers, barred)
-        tried = Tried(second.model.model_id, second.model.version, second.artefact_id, *other, *upon.noted(hour))
+        prepared = second.rollout.prepared
+        tried = Tried(
+            second.model.model_id, second.model.version, second.artefact_id, *other, *upon.noted(hour), prepared
+        )
     else:
         stale = _of(hour, CHALLENGER)
         if not lake.read(RECOMMENDATIONS).where(stale).isEmpty():
@@ -102,7 +105,7 @@ def run(
         readers.note,
         readers.hidden,
         readers.backfill,
-        rescoring.digest(settings.retrieval),
+        rescoring.digest(settings),
         *basis.noted(hour),
         basis.text,
     )
@@ -143,6 +146,12 @@ def _challenging(challenger: Model | None, built: Built, control: Control) -> Va
     known = live.challenger if live is not None else None
     since = known.since if known is not None and known.model_id == challenger.model_id else None
     return Variant(CHALLENGER, challenger, other.artefact_id, since, rollout)
+
+
+def _basis(lake: Lake, hour: Hour, settings: Settings, variant: Variant, readers: Readers, problem: str) -> Basis:
+    return rescoring.basis(
+        lake, settings, hour, variant.model.model_id, variant.artefact_id, readers, variant.name, bool(problem)
+    )
 
 
 def _of(hour: Hour, variant: str) -> Column:

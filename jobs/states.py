@@ -19,6 +19,9 @@ from jobs.tables import Table
 
 HOUR = "userMetadata"
 """What Delta calls the text that a commit is given."""
+LEFT_AS_IT_WAS = ("RESTORE", "SET TBLPROPERTIES")
+"""Delta's names of commits after which an hour's rows are what they were: where an earlier hour was put below them, or
+an erasure was told of."""
 LATEST = 20
 """Commits that are looked into one by one, before Spark reads the whole log, which takes seconds for a month's."""
 
@@ -56,9 +59,10 @@ def tell(lake: Lake, table: Table, hour: Hour) -> None:
 
 
 def written_since(lake: Lake, table: Table, hour: Hour, version: int) -> bool:
-    """Whether a commit after `version` is for `hour`."""
+    """Whether a commit after `version` has written rows of `hour`."""
     newest = lake.version(table) or 0
-    return any(lake.commit(table, number).get(HOUR) == str(hour) for number in range(version + 1, newest + 1))
+    commits = (lake.commit(table, number) for number in range(version + 1, newest + 1))
+    return any(said.get(HOUR) == str(hour) and said["operation"] not in LEFT_AS_IT_WAS for said in commits)
 
 
 @contextmanager

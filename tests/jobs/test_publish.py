@@ -251,6 +251,18 @@ def test_a_generation_marked_as_bad_is_passed_over_and_replaced(after):
     assert publisher.published() == {"ann": (3, 2, [5]), "bob": (4, 1, [4]), "cat": (3, 0, [6])}
 
 
+def test_lists_compared_with_what_readers_have_no_more_are_not_published(after):
+    publisher = after(3)
+    scored = recommend(publisher.lake, publisher.settings, hour(7), {"ann": [1]})
+    control = publisher.store.read_control()
+    publisher.store.swap_control(control, control.without(2))
+    with pytest.raises(PermanentError, match="do not see generation 2 any more"):
+        publisher.again(7, replace(scored, control=control.to_json()))
+    now = publisher.store.read_control()
+    hidden = tuple(Ledger(publisher.lake, now.store_id).hidden(now))
+    assert publisher.again(7, replace(scored, control=now.to_json(), hidden=hidden)).planned == 1
+
+
 def test_what_costs_more_than_the_budget_stops_before_the_first_write(publisher, store):
     settings = publisher.settings
     publisher.settings = settings.model_copy(

@@ -70,8 +70,6 @@ def test_all_who_are_active_and_those_whose_limits_are_no_longer_what_is_live(wo
 
 
 def test_those_whose_list_would_be_another_one_and_nobody_else(world, week, scored):
-    put_events(world, {"event_id": "seen", "user_id": "cat", "item_id": "dune", "event_type": "impression",
-                       "timestamp": at("01-10 06:20")})  # fmt: skip
     for hour in (HOUR, NEXT):
         user_features.run(world, hour, week)
     ann, bob, cat = live_row("ann", "US", items=[CLUE]), live_row("bob"), live_row("cat")
@@ -81,10 +79,16 @@ def test_those_whose_list_would_be_another_one_and_nobody_else(world, week, scor
     assert scored(replace(SINCE, narrowed=(0,)), ann, bob, cat) == ["bob"]
     assert scored(SINCE, live_row("ann", "DE"), bob, cat) == ["ann", "bob"]  # she moved
     assert scored(SINCE, ann, bob, cat, touched="ann") == ["ann", "bob"]
-    # When all were scored last, with a new model perhaps, cat was away; now she is back.
-    cat = live_row("cat", hour=Hour(HOUR.start - timedelta(hours=5)))
-    assert scored(SINCE, ann, bob, cat) == ["bob"]
-    assert scored(replace(SINCE, whole=HOUR), ann, bob, cat) == ["bob", "cat"]
+
+
+def test_who_comes_back_is_scored_once_for_lists_were_made_without_them(world, week, scored):
+    put_events(world, {"event_id": "seen", "user_id": "cat", "item_id": "dune", "event_type": "impression",
+                       "timestamp": at("01-10 06:20")})  # fmt: skip
+    for hour in (HOUR, NEXT, NEXT):
+        user_features.run(world, hour, week)
+    rows = [live_row(user, hour=Hour(HOUR.start - timedelta(hours=5))) for user in ("ann", "bob", "cat")]
+    assert scored(SINCE, live_row("ann", "US"), *rows[1:]) == ["bob", "cat"]
+    assert scored(Basis(NEXT), live_row("ann", "US"), *rows[1:]) == []
 
 
 def test_a_list_is_kept_for_half_a_week_to_a_week_and_then_as_long_again(spark):
@@ -108,13 +112,14 @@ def test_lists_are_built_upon_those_that_readers_have(world, settings):
     user_features.run(world, HOUR, settings)
     artefact = write_artefact(settings.artefacts_path, content())
     made = Scored("m", "v1", artefact, 9, 9, 0, {USER_FEATURES.name: world.version(USER_FEATURES)},
-                  retrieval=rescoring.digest(settings.retrieval), whole=str(HOUR))  # fmt: skip
+                  retrieval=rescoring.digest(settings), whole=str(HOUR))  # fmt: skip
     control = Control.first("store").begun(1).switched(Generation(1, artefact, "v1", str(HOUR), "", model_id="m"))
 
-    def found(made=made, hour=NEXT, model="m", artefact=artefact, control=control, variant=CHAMPION, settings=settings):
+    def found(made=made, hour=NEXT, model="m", artefact=artefact, control=control, variant=CHAMPION, settings=settings,
+              broken=False):  # fmt: skip
         said = None if made is None else {"lists": made.made(), "tables": made.versions}
         readers = Readers(control, None, None, (), {}, made=said)
-        return rescoring.basis(world, settings, hour, model, artefact, readers, variant)
+        return rescoring.basis(world, settings, hour, model, artefact, readers, variant, broken)
 
     def because(**other):
         assert found(**other).since is None
@@ -130,17 +135,20 @@ def test_lists_are_built_upon_those_that_readers_have(world, settings):
     assert because(hour=Hour(HOUR.start - timedelta(hours=1))) == "readers have a later hour"
     assert because(model="other") == "the model is another"
     assert because(made=replace(made, simpler=5)) == f"the ranker could not be used in {HOUR}"
-    assert because(artefact="none") == f"the artefact of {HOUR} is gone"
+    assert found(made=replace(made, simpler=5), broken=True) == BASIS  # better ones would be lost
+    assert because(made=replace(made, artefact_id="none")) == f"the artefact of {HOUR} is gone"
     assert because(artefact=catalogue(genre_names=GENRES[::-1])) == "genres or segments were numbered anew"
     assert found(artefact=catalogue(genre_names=[*GENRES, "Western"])) == BASIS
     assert because(artefact=catalogue(active=np.ones(12, bool))) == f"items may be shown to more than in {HOUR}"
     assert found(artefact=catalogue(active=np.arange(12) < CLUE)).narrowed == (2, 3, 4, 5, 6, 7, 9, 10)
     for change, why in (
         ({"keep_days": 0}, "retrieval.keep_days is 0"),
-        ({"ann": 1}, "the settings in retrieval.* are others"),
+        ({"ann": 1}, "the settings in retrieval.*, or who counts as active, are others"),
     ):
         changed = settings.retrieval.model_copy(update=change)
         assert because(settings=settings.model_copy(update={"retrieval": changed})) == why
+    week = settings.features.model_copy(update={"activity_window_days": 7})
+    assert "who counts as active" in because(settings=settings.model_copy(update={"features": week}))
     tried = replace(made, challenger=Tried("b", "v2", artefact, 1, 1, whole=str(HOUR)))
     assert found(made=tried, variant=CHALLENGER, model="b") == BASIS
 
@@ -151,7 +159,16 @@ def test_lists_are_built_upon_those_that_readers_have(world, settings):
     save(settings, NEXT, replace(made, since=str(HOUR), narrowed=(CLUE,)))
     assert found(made=None, control=later) == replace(BASIS, narrowed=(CLUE,))
     assert because(made=None, control=later, model="other") == again
+    # But the catalogue may have become another since it was made.
+    assert found(control=later) == replace(BASIS, narrowed=(CLUE,))
+    assert found(control=later, artefact=catalogue(active=np.arange(12) < 10)).narrowed == (CLUE, 10)
+    assert (
+        because(control=later, artefact=catalogue(active=np.ones(12, bool)))
+        == f"items may be shown to more than in {NEXT}"
+    )
 
+    user_features.run(world, Hour(HOUR.start - timedelta(hours=1)), settings)
+    assert found() == BASIS  # what was put below its rows left them as they were
     user_features.run(world, HOUR, settings)  # which may have dated changes before the hour's end anew
     assert because() == f"{HOUR} was worked out again since"
 
