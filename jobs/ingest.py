@@ -54,7 +54,7 @@ def run(
     barred: users of whom nothing is taken.
     """
     with alone(folder) as state:
-        now = clock()
+        now = state.no_earlier(clock())
         found = new = rejected = dropped = erased = 0
         for batch in _joined(reader.read(state.offsets)):
             events, malformed = _judged(batch.records, now, barred)

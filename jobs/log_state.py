@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from conf.errors import RetryableError
@@ -45,6 +46,10 @@ class LogState:
     def has(self, ends: Mapping[str, int]) -> bool:
         """Whether all before these places of the log is in the table."""
         return all(self.offsets.get(part, 0) >= end for part, end in ends.items())
+
+    def no_earlier(self, now: datetime) -> datetime:
+        """`now`, or the newest pass where a clock went back: an hour that has read events does not look there again."""
+        return max(now, datetime.fromtimestamp(max(self.passes, default=0.0), UTC))
 
     def note_pass(self, began: float, skew: float) -> None:
         """All that was logged before `began` is in the table."""

@@ -209,7 +209,7 @@ class _Mover:
     def _move(self, lake: Lake, records: DataFrame) -> Moved | None:
         started, topic = time.monotonic(), self._known_topic()
         with alone(self._folder) as state:
-            now = self._clock()
+            now = state.no_earlier(self._clock())
             # Each time anew: who was forgotten may have been so since the stream began.
             barred = barrier.load(lake, self._settings)
             parsed = judged(records, topic, state, now, barred).persist()

@@ -18,6 +18,7 @@ from jobs.lake import Lake
 from jobs.promotion import Verdict, judge
 from jobs.registry import VALIDATING, Model, Registry
 from jobs.tables import TRAINING_EXAMPLES
+from models.modelfiles import is_whole
 from models.training import TrainReport, train
 
 
@@ -59,9 +60,10 @@ def run(
     )
     model_id = f"{cut:%Y%m%dT%H}-{report.sha256[:8]}"
     final = settings.models_path / model_id
-    if final.exists():
+    if is_whole(final):
         shutil.rmtree(folder)
     else:
+        shutil.rmtree(final, ignore_errors=True)  # a file of it was lost or damaged
         folder.rename(final)
     metrics = {name: float(value) for name, value in sorted(report.metrics.items())}
     champion = registry.deployed()

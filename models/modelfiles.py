@@ -137,6 +137,13 @@ def load_model(folder: Path) -> Model:
     return model
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a model is there, each file as it was saved."""
+    if not (folder / MANIFEST).exists():
+        return False
+    return not any(_problem(folder / name, digest) for name, digest in read_manifest(folder)["sha256"].items())
+
+
 def load_usable(folder: Path) -> tuple[Model, str]:
     """As load_model, but a ranker that is missing or damaged is replaced by blend.simpler; why, else "".
 

@@ -236,7 +236,7 @@ SCHEMAS: Schema = {
         {"events": _list(ref("EventTaken"), "One entry an event.", maxItems=MAX_EVENTS)},
     ),
     "Alive": _object("The process is up.", {"status": {"const": "ok"}}),
-    "Ready": _object("It can serve.", {"status": {"const": "ready"}, "generation": _MADE["generation"]}),
+    "Ready": _object("It can serve.", {"status": {"enum": ["ready", "degraded"]}, "generation": _MADE["generation"]}),
     "Problem": _object(
         "An error, as in RFC 9457.",
         {

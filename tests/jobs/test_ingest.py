@@ -131,6 +131,14 @@ def test_a_pass_that_begins_just_after_the_hour_is_not_in_it(chosen: Settings, r
 
 
 @pytest.mark.parametrize("chosen", ["embedded"], indirect=True)
+def test_a_clock_that_goes_back_adds_nothing_to_an_hour_that_was_read(lake: Lake, log: EventLog, run: Ingest) -> None:
+    run(SECOND)
+    log.append([event(1)])
+    run(FIRST)
+    assert [row["hour"] for row in lake.read(EVENTS).collect()] == [6]
+
+
+@pytest.mark.parametrize("chosen", ["embedded"], indirect=True)
 def test_passes_take_turns(lake: Lake, log: EventLog, run: Ingest) -> None:
     log.append([event(number) for number in range(5)])
     results: list[ingest.Result] = []

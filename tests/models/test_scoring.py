@@ -13,7 +13,7 @@ from conf.vocabulary import EVERYWHERE, NO_ANCHOR, Source
 from models import rerank
 from models.blend import LEARNT
 from models.measuring import counted_lists, genre_weights, open_catalogue
-from models.modelfiles import RANKER, TOWER, encode_items, load_model, load_usable, save_model
+from models.modelfiles import RANKER, TOWER, encode_items, is_whole, load_model, load_usable, save_model
 from models.scoring import Scorer
 from models.types import LOGIT_GRID, CandidateLists, Filters, UserBatch
 from tests.models.blocks import BLOCK, PROFILE, block_of
@@ -204,6 +204,7 @@ def test_a_ranker_that_cannot_be_used_is_replaced(damage, trained, world, small,
         load_model(folder)
     model, problem = load_usable(folder)
     assert RANKER in problem
+    assert is_whole(folder) == (damage == "no numbers")  # then it was saved so
     assert (model.order, model.calibrated) == ("simpler", False)
     encoded = encode_items(model, world.items)
     assert np.isfinite(encoded.context).all()
@@ -217,7 +218,10 @@ def test_a_ranker_that_cannot_be_used_is_replaced(damage, trained, world, small,
 
 def test_no_other_file_of_a_model_is_done_without(trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "model")
+    assert is_whole(folder)
     (folder / TOWER).unlink()
+    assert not is_whole(folder)
+    assert not is_whole(tmp_path / "none")
     with pytest.raises(DataError, match=TOWER):
         load_usable(folder)
 

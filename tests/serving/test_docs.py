@@ -9,6 +9,7 @@ from playwright.sync_api import sync_playwright
 from werkzeug.serving import make_server
 
 from serving.openapi import DOCUMENT
+from tests.services import require_program
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def url(client):
 def test_the_page_draws_every_operation_on_a_phone_and_loads_nothing_from_elsewhere(url):
     asked, said = [], []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=require_program("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: said.append(message.text))
