@@ -145,7 +145,7 @@ VIEWS = (
             ("context", "home, shelves, search or similar"),
             ("item_id", "The item"),
             ("position", "Where it stood, from 0 over all pages of a cursor"),
-            ("propensity", "Probability with which it was drawn for its position; null: it was not drawn"),
+            ("propensity", "Probability with which it came to its position; 1 where nothing is drawn by chance"),
             ("tier", "What it is from: personalized, segment, popular, …"),
             ("assigned", "The variant that the user belongs to"),
             ("variant", "The variant that the page is of"),

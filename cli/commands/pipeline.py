@@ -20,8 +20,12 @@ MODELS = ("popularity", "two_tower", "item_item", "lists")
 
 
 @click.command()
-@click.option("--hour", metavar="HOUR", help="Such as 2026-11-23T05 (UTC). Default: the newest hour of the data.")
-@click.option("--force", is_flag=True, help="Reuse nothing: work everything out and train anew.")
+@click.option(
+    "--hour",
+    metavar="HOUR",
+    help="Such as 2026-11-23T05 (UTC). Default: of live data the last full hour, of a finished record its last one.",
+)
+@click.option("--force", is_flag=True, help="Train anew, and reuse nothing of the last training.")
 @click.option("--republish", is_flag=True, help="Publish an hour that is not later than the current one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as a JSON object.")
 @set_option
