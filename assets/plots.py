@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from matplotlib.axes import Axes
@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
-from models.training import TrainReport
+if TYPE_CHECKING:  # PyTorch, which takes seconds to load, is nothing to a plot
+    from models.training import TrainReport
 
 WIDE, HIGH = 4.6, 3.0
 """Inches of one panel."""

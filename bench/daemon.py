@@ -22,7 +22,7 @@ import dagster as dg
 from bench.timeline import Timeline
 from bench.unattended_location import LOCATION
 from dagster_project.arrivals import UNDER_WAY
-from dagster_project.launch import prepare_instance
+from dagster_project.instance import prepare_instance
 
 
 @dataclass

@@ -22,7 +22,7 @@ from conf.loading import load
 from conf.rules import Rules
 from conf.settings import Settings
 from dagster_project.build import DAILY, HOURLY, build
-from dagster_project.launch import prepare_instance
+from dagster_project.instance import prepare_instance
 from jobs import ingest
 from jobs.imports.run import run as import_data
 from jobs.lake import Lake

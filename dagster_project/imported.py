@@ -9,7 +9,7 @@ import dagster as dg
 from assets.samples import contents
 from conf.errors import RetryableError
 from conf.settings import Settings
-from dagster_project.launch import prepare_instance
+from dagster_project.instance import prepare_instance
 from jobs.imports.report import ImportReport
 from jobs.lake import Lake
 from jobs.tables import ITEMS, USERS

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 
@@ -15,6 +14,7 @@ from conf.errors import ConfigError
 from conf.hours import Hour
 from conf.settings import Settings
 from dagster_project.build import DAILY, HOURLY, build
+from dagster_project.instance import prepare_instance
 from dagster_project.launcher import PROCESS_TAG, process_tag
 from jobs import manifests, train
 from jobs.alone import Share
@@ -22,25 +22,6 @@ from jobs.lake import Lake
 from jobs.registry import Registry
 from jobs.spark import spark_session
 from stores.opening import open_store
-
-INSTANCE_FILE = "dagster.yaml"
-INSTANCE = """\
-# Made by topshelf; yours to change.
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-run_launcher:
-  module: dagster_project.launcher
-  class: LocalRunLauncher
-run_monitoring:
-  enabled: true
-  poll_interval_seconds: 30
-concurrency:
-  pools:
-    granularity: run
-    default_limit: 1
-"""
 
 
 @dataclass
@@ -52,15 +33,6 @@ class RunSummary:
     """Name and wall seconds of each step, in the order they ran."""
     metrics: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-
-
-def prepare_instance(settings: Settings) -> Path:
-    """Dagster's home folder, with an instance file that has telemetry and the first-visit dialog off."""
-    settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    file = settings.dagster_home / INSTANCE_FILE
-    if not file.exists():
-        file.write_text(INSTANCE)
-    return settings.dagster_home
 
 
 def newest_hour(settings: Settings, now: datetime) -> Hour:

@@ -40,7 +40,7 @@ def ui(context: Context, port: int, host: str, front_port: int) -> None:
     schedules are off until you turn them on in Dagster. docs/dagster.md walks through it.
     """
     from cli.inspecting.server import pages
-    from dagster_project.launch import prepare_instance
+    from dagster_project.instance import prepare_instance
 
     home = prepare_instance(context.settings).absolute()
     shown = "127.0.0.1" if host == EVERYWHERE else host

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from conf.errors import RetryableError
 from conf.settings import Settings
+from dagster_project.instance import INSTANCE_FILE
 
 if TYPE_CHECKING:
     import dagster as dg
 
 RUNS = 500
 """Looked at, the newest: more than a day's, of which most move events between the hours."""
-INSTANCE_FILE = "dagster.yaml"
 QUEUED, UNDER_WAY, DONE, FAILED, ENDED = "queued", "under way", "done", "failed", "ended by hand"
 _STATES = {
     "NOT_STARTED": QUEUED,

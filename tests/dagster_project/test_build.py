@@ -17,7 +17,8 @@ from conf.loading import load
 from conf.settings import Settings
 from dagster_project.build import DAILY, HOURLY, build
 from dagster_project.freshness import CHECK
-from dagster_project.launch import newest_hour, prepare_instance, run_hour
+from dagster_project.instance import prepare_instance
+from dagster_project.launch import newest_hour, run_hour
 from jobs import promotion
 from jobs.gate import CHECKS
 from jobs.health import DRIFT_CHECK, EVENT_CHECKS

@@ -4,7 +4,7 @@ import dagster as dg
 
 from conf.settings import Settings
 from dagster_project.forgetting import forget
-from dagster_project.launch import prepare_instance
+from dagster_project.instance import prepare_instance
 
 ANN, BOB = "ann-who-leaves@example.com", "7"
 

@@ -10,7 +10,7 @@ from dagster._core.launcher.base import WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from conf.loading import load
-from dagster_project.launch import prepare_instance
+from dagster_project.instance import prepare_instance
 from dagster_project.launcher import PROCESS_TAG, LocalRunLauncher, process_tag
 
 
