@@ -7,11 +7,7 @@ few modules that it uses are taken in its stead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
-from cli import ivy
-from cli.ivy import JarSet, in_place, java
+from cli.ivy import JarSet
 
 DELTA = ("io.delta", "delta-spark_4.2_2.13", "4.4.0")
 KAFKA = (
@@ -21,7 +17,6 @@ KAFKA = (
     ("org.apache.commons", "commons-pool2", "2.13.1"),
 )
 JARS = JarSet("Spark jars", DELTA, "conf/jars.lock", by_hand="topshelf jars --from FOLDER", alone=KAFKA)
-LOCK = JARS.lock_file
 AMAZON = "2.57.8"
 S3A = JarSet(
     "jars for object storage",
@@ -35,20 +30,3 @@ S3A = JarSet(
         ("software.amazon.s3.analyticsaccelerator", "analyticsaccelerator-s3", "1.3.1"),
     ),
 )
-
-__all__ = ["DELTA", "JARS", "KAFKA", "LOCK", "S3A", "fetch", "in_place", "install", "java", "read_lock"]
-
-
-def read_lock(path: Path = LOCK) -> dict[str, str]:
-    """File name → SHA-256 in hex."""
-    return ivy.read_lock(path)
-
-
-def install(source: Path, target: Path, lock: Mapping[str, str]) -> None:
-    """See `cli.ivy.install`."""
-    ivy.install(JARS, source, target, lock)
-
-
-def fetch(target: Path, lock: Mapping[str, str], env: Mapping[str, str]) -> None:
-    """See `cli.ivy.fetch`."""
-    ivy.fetch(JARS, target, lock, env)

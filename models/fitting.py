@@ -111,7 +111,7 @@ def reproducible(threads: int) -> Iterator[None]:
     memory: Any = torch.utils.deterministic  # its attribute is made at run time
     filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
-    # Nothing here reads memory before it is written; to fill it all the same is a tenth of a step.
+    # Nothing here reads memory before it is written; to fill it all the same takes a part of every step.
     memory.fill_uninitialized_memory = False
     torch.set_num_threads(threads)
     try:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.ivy import ivy_jar
-from cli.jars import DELTA, KAFKA, S3A, fetch, in_place, install, java, read_lock
+from cli.ivy import fetch, in_place, install, ivy_jar, java, read_lock
+from cli.jars import DELTA, JARS, KAFKA, S3A
 from conf.errors import ConfigError, DataError, RetryableError
 from tests.cli.conftest import Topshelf
 
@@ -35,7 +35,7 @@ def test_only_the_locked_jars_are_installed_in_place_of_what_was_there(source: P
     target.mkdir(parents=True)
     (target / "old.jar").write_bytes(b"old")
     assert not in_place(target, LOCK)
-    install(source, target, LOCK)
+    install(JARS, source, target, LOCK)
     assert names(target) == set(CONTENT)
     assert names(target.parent) == {"jars"}
     assert in_place(target, LOCK)
@@ -43,10 +43,10 @@ def test_only_the_locked_jars_are_installed_in_place_of_what_was_there(source: P
 
 def test_a_jar_that_was_changed_is_refused_and_the_old_ones_stay(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "jars"
-    install(source, target, LOCK)
+    install(JARS, source, target, LOCK)
     (source / "b.jar").write_bytes(b"tampered")
     with pytest.raises(DataError, match=r"b\.jar in .* differ from conf/jars\.lock"):
-        install(source, target, LOCK)
+        install(JARS, source, target, LOCK)
     assert in_place(target, LOCK)
     (target / "b.jar").write_bytes(b"tampered")
     assert not in_place(target, LOCK)
@@ -55,7 +55,7 @@ def test_a_jar_that_was_changed_is_refused_and_the_old_ones_stay(source: Path, t
 def test_a_missing_jar_is_named(source: Path, tmp_path: Path) -> None:
     (source / "a.jar").unlink()
     with pytest.raises(DataError, match=r"lacks a\.jar"):
-        install(source, tmp_path / "jars", LOCK)
+        install(JARS, source, tmp_path / "jars", LOCK)
 
 
 def fake_java(folder: Path, script: str) -> dict[str, str]:
@@ -70,7 +70,7 @@ def test_what_ivy_retrieves_is_checked_and_installed(source: Path, tmp_path: Pat
     # The pattern of the files to write is Ivy's last argument.
     env = fake_java(tmp_path, f'for last; do :; done; cp {source}/*.jar "$(dirname "$last")"')
     target = tmp_path / "env" / "jars"
-    fetch(target, LOCK, env)
+    fetch(JARS, target, LOCK, env)
     assert names(target) == set(CONTENT)
     assert names(target.parent) == {"jars"}
 
@@ -78,7 +78,7 @@ def test_what_ivy_retrieves_is_checked_and_installed(source: Path, tmp_path: Pat
 def test_a_failing_fetch_gives_the_reason_and_the_way_out(tmp_path: Path) -> None:
     env = fake_java(tmp_path, 'echo "                :: io.delta#delta-spark;4: not found"')
     with pytest.raises(RetryableError, match=r"io\.delta#delta-spark;4: not found.*topshelf jars --from FOLDER"):
-        fetch(tmp_path / "jars", LOCK, env)
+        fetch(JARS, tmp_path / "jars", LOCK, env)
     assert not (tmp_path / "jars").exists()
 
 
@@ -90,7 +90,7 @@ def test_without_java_it_says_which_is_needed(tmp_path: Path) -> None:
 def test_the_command_does_nothing_when_all_is_in_place(topshelf: Topshelf) -> None:
     result = topshelf("jars")
     assert result.exit_code == 0
-    assert f"the {len(read_lock())} Spark jars are in place" in result.stdout
+    assert f"the {len(read_lock(JARS.lock_file))} Spark jars are in place" in result.stdout
 
 
 def test_the_lock_the_package_and_the_coordinates_name_one_version() -> None:
@@ -98,8 +98,8 @@ def test_the_lock_the_package_and_the_coordinates_name_one_version() -> None:
     pinned = re.search(r'"delta-spark==([\d.]+)"', project)
     assert pinned is not None
     assert pinned.group(1) == DELTA[2]
-    assert f"{DELTA[1]}-{DELTA[2]}.jar" in read_lock()
-    assert all(f"{artifact}-{version}.jar" in read_lock() for _, artifact, version in KAFKA)
+    assert f"{DELTA[1]}-{DELTA[2]}.jar" in read_lock(JARS.lock_file)
+    assert all(f"{artifact}-{version}.jar" in read_lock(JARS.lock_file) for _, artifact, version in KAFKA)
     spark = re.search(r'"pyspark==([\d.]+)"', project)
     assert spark is not None
     assert {version for group, _, version in KAFKA if group == "org.apache.spark"} == {spark.group(1)}
