@@ -190,3 +190,10 @@ def test_what_fewer_may_see_than_before(settings):
     )
     assert np.flatnonzero(rescoring.narrowed(before, 0.0, after, 60.0)).tolist() == [4, 5, 6, 7]
     assert np.flatnonzero(rescoring.narrowed(before, 0.0, after, 40.0)).tolist() == [5, 6, 7]
+
+
+def test_for_how_many_users_a_tried_model_has_lists_is_told_to_the_next_hour():
+    scored = Scored("m", "v1", "a", 9, 9, 0, {}, challenger=Tried("b", "v2", "c", 1, 1, prepared=50))
+    control = Control.first("store")
+    assert rescoring.prepared(Readers(control, None, None, (), {}, made={"lists": scored.made()})) == 50
+    assert rescoring.prepared(Readers(control, None, None, (), {})) == 0
